@@ -1,0 +1,127 @@
+/**
+ * What the layers above a log stream may do with its log. `logstream` implements these; `tenant`, `archive` and
+ * `standby` ask for the narrowest one they need, so that none of them depends on how the log is replicated.
+ *
+ * Invariants: only committed bytes are ever read (R1, S1); positions never go back except by flashback (L5).
+ */
+import type { LogStreamId, Lsn, ProposalId, Scn } from './scalars.ts';
+
+/**
+ * Who may append (PALF's access modes). PREPARE_FLASHBACK: replicas may still equalise, nothing new is taken.
+ * FLASHBACK: nothing is taken; the log may be cut.
+ */
+export type AccessMode = 'APPEND' | 'RAW_WRITE' | 'PREPARE_FLASHBACK' | 'FLASHBACK';
+
+/** A committed group boundary: the byte, the SCN of everything before it, and the chained checksum up to it. */
+export interface LogPosition {
+  readonly lsn: Lsn;
+  readonly scn: Scn;
+  /** CRC-32 chained over all payload bytes from LSN 0; equal positions with unequal checksums mean a fork */
+  readonly checksum: number;
+}
+
+/** From `startLsn` on, the log was written under `proposalId` (of the primary that wrote it: survives RAW_WRITE). */
+export interface ProposalEra {
+  readonly proposalId: ProposalId;
+  readonly startLsn: Lsn;
+}
+
+export interface LogState {
+  readonly stream: LogStreamId;
+  readonly role: 'leader' | 'follower';
+  readonly proposalId: ProposalId;
+  readonly accessMode: AccessMode;
+  /** counts access-mode changes; compare-and-set key of `changeMode` */
+  readonly modeVersion: number;
+  /** below this the database holds everything and the log may be recycled */
+  readonly baseLsn: Lsn;
+  /** oldest byte still on disk */
+  readonly beginLsn: Lsn;
+  /** committed end */
+  readonly end: LogPosition;
+  /** appended end; `end.lsn <= maxLsn` */
+  readonly maxLsn: Lsn;
+  readonly maxScn: Scn;
+  /** bounded list, oldest first; the last era is the current one */
+  readonly proposalHistory: readonly ProposalEra[];
+}
+
+/** Whole committed groups, headers included, starting at a group boundary. */
+export interface LogChunk {
+  readonly start: LogPosition;
+  readonly end: LogPosition;
+  readonly bytes: Uint8Array;
+}
+
+/** Keeps log from `lsn` on from being recycled until released. Named, so that a full disk can say who holds it. */
+export interface LogHold {
+  advance(lsn: Lsn): void;
+  release(): void;
+}
+
+export interface LogReader {
+  state(): LogState;
+  /**
+   * Reads committed groups from a group boundary; at least one group if there is one, else no bytes.
+   * Throws OBS_LOG_RECYCLED below `beginLsn`, OBS_LOG_CORRUPT for a block that fails its checksum.
+   */
+  read(from: Lsn, bytesMax: number): Promise<LogChunk>;
+  /** Called after each advance of the committed end, never re-entrantly. Returns the unsubscribe function. */
+  onCommitted(listener: (end: LogPosition) => void): () => void;
+  hold(name: string, from: Lsn): LogHold;
+}
+
+export type EntryKind =
+  /** page changes of one or more transactions (`codec/redo.ts`) */
+  | 'redo'
+  /** advances the SCN while a tenant is idle; no body */
+  | 'keep-alive'
+  /** a role change of the tenant (`codec/role-entry.ts`) */
+  | 'role';
+
+export interface NewEntry {
+  readonly kind: EntryKind;
+  /** fragments are concatenated; bodies over the entry limit are split into parts that replay as one */
+  readonly body: readonly Uint8Array[];
+}
+
+export interface AppendedEntry {
+  /** the entry is committed when the committed end reaches this */
+  readonly endLsn: Lsn;
+  readonly scn: Scn;
+}
+
+export interface LogAppender {
+  state(): LogState;
+  /** Orders an entry at once (leader in APPEND). Throws OBS_LOG_NOT_APPENDABLE, OBS_LOG_WINDOW_FULL. */
+  append(entry: NewEntry): AppendedEntry;
+  /**
+   * Resolves when the committed end has reached `lsn`; rejects with OBS_LOG_OUTCOME_UNKNOWN when leadership or the
+   * process's right to the log ended before.
+   */
+  committed(lsn: Lsn): Promise<void>;
+  onCommitted(listener: (end: LogPosition) => void): () => void;
+}
+
+export interface LogRawWriter {
+  state(): LogState;
+  /**
+   * Appends groups as another site wrote them; `chunk.start` must be the end of this log, checksum included.
+   * Resolves when they are durable and committed here. Throws OBS_STANDBY_DIVERGED, OBS_LOG_NOT_APPENDABLE,
+   * OBS_LOG_CORRUPT (a group fails its checksum).
+   */
+  rawWrite(chunk: LogChunk): Promise<LogPosition>;
+}
+
+/** The whole of it: what the composition root holds per log stream. */
+export interface LogAccess extends LogReader, LogAppender, LogRawWriter {
+  /**
+   * Compare-and-set of the access mode; resolves with the new mode version once durable (on a majority).
+   * Entering APPEND starts a new proposal and raises the SCN base above `referenceScn`.
+   */
+  changeMode(change: { to: AccessMode; expectedModeVersion: number; referenceScn: Scn }): Promise<number>;
+  /** FLASHBACK only: cuts the log after the last group whose SCN is at most `scn`. Idempotent. */
+  flashback(to: Scn): Promise<LogPosition>;
+  /** The database is durable up to `lsn`: log below the lowest hold may go. */
+  advanceBase(lsn: Lsn): Promise<void>;
+}

@@ -1,0 +1,198 @@
+/**
+ * What an operator can ask of a server, whatever the door (SQL, HTTP, CLI): one method a verb, one implementation
+ * (`control-plane.ts`). Every method is idempotent or compare-and-set; every interrupted one can be run again.
+ */
+import type { AccessMode, ProposalEra } from '../base/log-access.ts';
+import type { Lsn, RoleEpoch, Scn, TenantId, WallMicros } from '../base/scalars.ts';
+
+export type TenantRole = 'PRIMARY' | 'STANDBY' | 'RESTORE';
+
+/** OceanBase's switchover statuses, spelled as its views spell them. */
+export type SwitchoverStatus =
+  | 'NORMAL'
+  | 'PREPARE SWITCHING TO STANDBY'
+  | 'SWITCHING TO STANDBY'
+  | 'PREPARE SWITCHING TO PRIMARY'
+  | 'SWITCHING TO PRIMARY'
+  | 'PREPARE FLASHBACK'
+  | 'FLASHBACK';
+
+export interface LagPair {
+  readonly bytes: number;
+  readonly seconds: number;
+}
+
+/** Lag of a standby in three stages; `datumTime` is when the source last told its end. */
+export interface StandbyLag {
+  readonly transport: LagPair;
+  readonly flush: LagPair;
+  readonly apply: LagPair;
+  readonly datumTime: WallMicros | null;
+}
+
+/** One of OceanBase's 13 states of V$OB_LS_LOG_RESTORE_STATUS. */
+export type SyncStatus =
+  | 'NORMAL'
+  | 'SOURCE HAS A GAP'
+  | 'STANDBY LOG NOT MATCH'
+  | 'CHECK USER OR PASSWORD'
+  | 'CHECK NETWORK'
+  | 'FETCH LOG TIMEOUT'
+  | 'RESTORE SUSPEND'
+  | 'STANDBY NEED UPGRADE'
+  | 'PRIMARY TENANT DROPPED'
+  | 'WAIT LOG STREAM CREATED'
+  | 'STANDBY LOG DISK IS FULL'
+  | 'STANDBY IN THROTTLING'
+  | 'NOT AVAILABLE';
+
+export interface TenantInfo {
+  readonly tenantId: TenantId;
+  readonly name: string;
+  /** the same on every site of this tenant, for ever */
+  readonly incarnation: string;
+  readonly createTime: WallMicros;
+  readonly status: 'CREATING' | 'NORMAL' | 'RESTORE' | 'DROPPING';
+  readonly role: TenantRole;
+  readonly switchoverStatus: SwitchoverStatus;
+  readonly roleEpoch: RoleEpoch;
+  readonly syncScn: Scn;
+  readonly replayableScn: Scn;
+  readonly readableScn: Scn;
+  readonly recoveryUntilScn: Scn;
+  readonly logMode: 'ARCHIVELOG' | 'NOARCHIVELOG';
+  /** why the tenant takes no writes although it is the primary, or null */
+  readonly writesRefused: string | null;
+  readonly log: {
+    readonly accessMode: AccessMode;
+    readonly proposalId: number;
+    readonly beginLsn: Lsn;
+    readonly endLsn: Lsn;
+    readonly endScn: Scn;
+    readonly checksum: number;
+    readonly proposalHistory: readonly ProposalEra[];
+  };
+  readonly applied: { readonly lsn: Lsn; readonly checkpointLsn: Lsn };
+  readonly standby: {
+    /** secret-free text of the restore source, or null */
+    readonly source: string | null;
+    readonly transport: 'network' | 'archive' | null;
+    readonly syncStatus: SyncStatus;
+    readonly comment: string;
+    readonly lag: StandbyLag;
+  } | null;
+  readonly archive: {
+    readonly dest: string;
+    readonly state: string;
+    readonly roundId: number;
+    readonly pieceId: number;
+    readonly checkpointScn: Scn;
+    readonly archivedLsn: Lsn;
+    readonly comment: string;
+  } | null;
+  /** sites that pull from this tenant now or must be asked before it may open for writes */
+  readonly followers: readonly {
+    readonly address: string;
+    readonly site: string;
+    readonly connected: boolean;
+    readonly ackedLsn: Lsn;
+    readonly ackedTime: WallMicros | null;
+  }[];
+}
+
+/** What a failover could not save, said exactly. */
+export interface LossCertificate {
+  readonly tenant: string;
+  readonly incarnation: string;
+  readonly oldEpoch: RoleEpoch;
+  readonly newEpoch: RoleEpoch;
+  /** everything up to here is kept, nothing after it */
+  readonly cutLsn: Lsn;
+  readonly cutScn: Scn;
+  /** how far the old primary is known to have got, and when it was last heard */
+  readonly knownEndLsn: Lsn | null;
+  readonly knownEndScn: Scn | null;
+  readonly lastContact: WallMicros | null;
+  /** filled when the old primary's log was seen: exact count of transactions after the cut */
+  readonly lostTransactions: number | null;
+  readonly lostLsnEnd: Lsn | null;
+  readonly lostScnEnd: Scn | null;
+  readonly forced: boolean;
+}
+
+export interface StepReport {
+  readonly step: string;
+  readonly site: string;
+  readonly state: 'planned' | 'running' | 'done' | 'failed';
+  readonly detail: string;
+  readonly ms: number;
+}
+
+export interface SwitchoverOutcome {
+  readonly switchoverId: string;
+  readonly newEpoch: RoleEpoch;
+  readonly sealedLsn: Lsn;
+  readonly sealedScn: Scn;
+  readonly steps: readonly StepReport[];
+}
+
+export type Progress = (report: StepReport) => void;
+
+export interface Operations {
+  tenants(): Promise<readonly TenantInfo[]>;
+  tenant(name: string): Promise<TenantInfo>;
+  createTenant(options: {
+    name: string;
+    ifNotExists: boolean;
+    pageBytes?: number;
+    rootPassword?: string;
+  }): Promise<void>;
+  dropTenant(name: string, options: { force: boolean; ifExists: boolean }): Promise<void>;
+
+  /** `source` in OceanBase's text form: SERVICE=host:port;… USER=u@t PASSWORD=…, or LOCATION=<uri>, or '' */
+  createStandbyTenant(
+    options: { name: string; source: string; ifNotExists: boolean },
+    progress?: Progress,
+  ): Promise<void>;
+  setLogRestoreSource(name: string, source: string): Promise<void>;
+  recoverStandby(
+    name: string,
+    until: { kind: 'unlimited' } | { kind: 'cancel' } | { kind: 'scn'; scn: Scn },
+  ): Promise<void>;
+
+  /** LOCATION=<uri> [BINDING=Optional|Mandatory] [PIECE_SWITCH_INTERVAL=1d] [LAG_TARGET=1s], or '' */
+  setLogArchiveDest(name: string, dest: string): Promise<void>;
+  setLogArchiveDestState(name: string, state: 'ENABLE' | 'DEFER'): Promise<void>;
+  archivelog(name: string): Promise<void>;
+  noarchivelog(name: string): Promise<void>;
+
+  /** base backup into the tenant's archive dest, or `dest`; returns its id */
+  backup(
+    name: string,
+    options: { dest?: string },
+    progress?: Progress,
+  ): Promise<{ backupId: string; startLsn: Lsn; minimumScn: Scn }>;
+  /** makes a STANDBY tenant from base backup + log, stopped at `untilScn` if given */
+  restore(options: { name: string; from: string; untilScn?: Scn }, progress?: Progress): Promise<void>;
+
+  /** first half, on the primary: fence, drain, seal; `verify` only checks */
+  switchoverToStandby(name: string, options: { verify: boolean }, progress?: Progress): Promise<StepReport[]>;
+  /** second half, on the standby: catch up to the seal, open */
+  switchoverToPrimary(name: string, options: { verify: boolean }, progress?: Progress): Promise<StepReport[]>;
+  /** both halves, driven from the standby's site; `planOnly` lists the steps and the checks' findings */
+  switchover(name: string, options: { planOnly: boolean }, progress?: Progress): Promise<SwitchoverOutcome>;
+  /** failover; refuses while the primary answers or when lag exceeds the bound, unless forced */
+  activateStandby(
+    name: string,
+    options: { maxLagMs: number | null; force: boolean; verify: boolean },
+    progress?: Progress,
+  ): Promise<LossCertificate | null>;
+  /** continues whatever role change is unfinished here */
+  resume(name: string, progress?: Progress): Promise<StepReport[]>;
+  /** undoes an unfinished switchover while the new primary has not opened */
+  rollback(name: string, progress?: Progress): Promise<StepReport[]>;
+  /** the certificate of the last failover, completed when the old primary's log was seen */
+  lossCertificate(name: string): Promise<LossCertificate | null>;
+
+  checkpoint(name: string): Promise<Lsn>;
+}
