@@ -1,0 +1,181 @@
+/**
+ * The configuration: one schema from which come the parser, the sample file and the reference table.
+ *
+ * Every key has a default or is required, a range, a unit in its name, a description, and says whether a running
+ * server takes a new value (`reloadable`). Unknown keys are errors: a typing mistake must not become a default.
+ */
+import { z } from 'zod';
+
+interface KeyNotes {
+  readonly description: string;
+  readonly reloadable?: boolean;
+}
+
+const notes = z.registry<KeyNotes>();
+
+const text = (description: string) => z.string().min(1).max(4096).register(notes, { description });
+const whole = (min: number, max: number, byDefault: number, description: string, reloadable = false) =>
+  z.int().min(min).max(max).default(byDefault).register(notes, { description, reloadable });
+const port = (byDefault: number, description: string) => whole(0, 65_535, byDefault, description);
+const host = (description: string) =>
+  z.string().min(1).max(255).default('127.0.0.1').register(notes, { description });
+const filePath = (description: string) =>
+  z.string().min(1).max(4096).nullable().default(null).register(notes, { description });
+
+const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) =>
+  z.strictObject(shape).prefault({} as never).register(notes, { description });
+
+export const configSchema = z.strictObject({
+  clusterName: z
+    .string()
+    .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'letters, digits, "_", "." and "-", at most 64')
+    .default('obstandby')
+    .register(notes, { description: 'Name of this cluster, shown to peers and accepted after # in logins.' }),
+  dataDirectory: text('Where everything lives; made with mode 0700. One server a directory.'),
+
+  sql: section(
+    {
+      host: host('Address the MySQL protocol listens on.'),
+      port: port(2881, 'Port of the MySQL protocol; 0 picks a free one.'),
+      tlsCertFile: filePath('PEM certificate; with it clients may use TLS.'),
+      tlsKeyFile: filePath('PEM private key of the certificate.'),
+      connectionsPerTenantMax: whole(1, 100_000, 1000, 'Client connections a tenant may have.', true),
+      resultRowsMax: whole(1, 100_000_000, 1_000_000, 'Rows one statement may return.', true),
+      statementBytesMax: whole(1024, 1_073_741_824, 67_108_864, 'Bytes one statement may have.', true),
+      idleInTransactionMs: whole(100, 86_400_000, 60_000, 'A write transaction idle for longer is rolled back.', true),
+      lockWaitMs: whole(1, 3_600_000, 50_000, 'How long a writer waits for its turn (error 1205).', true),
+    },
+    'Clients: the MySQL protocol.',
+  ),
+
+  peer: section(
+    {
+      host: host('Address other sites connect to for log and role changes.'),
+      port: port(2882, 'Port for other sites; 0 picks a free one.'),
+      advertise: z
+        .string()
+        .regex(/^.+:\d{1,5}$/, 'host:port')
+        .nullable()
+        .default(null)
+        .register(notes, { description: 'host:port under which other sites reach this one, if it differs.' }),
+      tlsCertFile: filePath('PEM certificate; with it every connection between sites is TLS.'),
+      tlsKeyFile: filePath('PEM private key of the certificate.'),
+      tlsCaFile: filePath('PEM authorities that peers must be signed by.'),
+    },
+    'Other sites: log shipping and role changes.',
+  ),
+
+  http: section(
+    {
+      host: host('Address of the operators’ API and metrics.'),
+      port: port(2886, 'Port of the operators’ API; 0 picks a free one.'),
+    },
+    'Operators: JSON API (bearer token from <dataDirectory>/http.token) and /metrics.',
+  ),
+
+  log: section(
+    {
+      blockBytes: whole(262_144, 1_073_741_824, 16_777_216, 'Size of one clog block file.'),
+      diskBytesMax: whole(1_048_576, 1_099_511_627_776, 8_589_934_592, 'Clog a tenant may keep on disk; writes stop above it.', true),
+      keepAliveMs: whole(10, 60_000, 500, 'An idle primary advances its SCN this often.'),
+    },
+    'The commit log.',
+  ),
+
+  tenant: section(
+    {
+      workerThreads: whole(1, 64, 2, 'Threads that run SQLite; tenants are pinned to one.'),
+      checkpointWalBytes: whole(65_536, 1_073_741_824, 4_194_304, 'A checkpoint starts when the WAL is this long.', true),
+      checkpointIntervalMs: whole(100, 3_600_000, 30_000, 'And at least this often, if anything was written.', true),
+      pageBytes: z
+        .union([512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536].map(size => z.literal(size)))
+        .default(4096)
+        .register(notes, { description: 'SQLite page size of new tenants: a power of two from 512 to 65536.' }),
+    },
+    'The SQLite engine.',
+  ),
+
+  archive: section(
+    {
+      lagTargetMs: whole(10, 7_200_000, 1000, 'How far the archive may be behind by default.', true),
+      requestTimeoutMs: whole(100, 600_000, 15_000, 'One request to an object store.', true),
+    },
+    'Log archiving.',
+  ),
+
+  role: section(
+    {
+      restartFencing: z
+        .enum(['strict', 'off'])
+        .default('strict')
+        .register(notes, {
+          description:
+            'strict: a restarted primary takes writes only after its standbys or its archive confirmed that nobody was promoted. off: it trusts itself.',
+        }),
+      drainMs: whole(10, 600_000, 5000, 'How long a switchover lets running transactions finish.', true),
+      catchUpMs: whole(100, 3_600_000, 30_000, 'How long a switchover waits for the standby to catch up.', true),
+      probeMs: whole(50, 60_000, 2000, 'How long a failover tries to reach the primary.', true),
+    },
+    'Role changes.',
+  ),
+
+  logLevel: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .register(notes, { description: 'What goes to standard error, as JSON lines.', reloadable: true }),
+});
+
+export type ServerConfig = z.output<typeof configSchema>;
+
+/** One row of the reference table. `path` is dotted. */
+export interface ConfigKey {
+  readonly path: string;
+  readonly type: string;
+  /** undefined when the key is required */
+  readonly byDefault: unknown;
+  readonly reloadable: boolean;
+  readonly description: string;
+  /** a group of keys, itself without a value */
+  readonly isSection: boolean;
+}
+
+/** Every key of the schema, sections before their keys, in the order of the file. */
+export function configKeys(): ConfigKey[] {
+  return keysOf(configSchema.shape, '');
+}
+
+function keysOf(shape: Readonly<Record<string, z.core.$ZodType>>, prefix: string): ConfigKey[] {
+  const keys: ConfigKey[] = [];
+  for (const [name, schema] of Object.entries(shape)) {
+    const path = prefix + name;
+    const note = notes.get(schema) ?? { description: '' };
+    const inner = innermost(schema);
+    const isSection = inner instanceof z.ZodObject;
+    const filled = z.safeParse(schema, undefined);
+    keys.push({
+      path,
+      type: isSection ? 'section' : typeText(inner),
+      byDefault: isSection || !filled.success ? undefined : filled.data,
+      reloadable: note.reloadable ?? false,
+      description: note.description,
+      isSection,
+    });
+    if (isSection) keys.push(...keysOf((inner as z.ZodObject).shape, `${path}.`));
+  }
+  return keys;
+}
+
+function innermost(schema: z.core.$ZodType): z.core.$ZodType {
+  let current = schema;
+  while (current instanceof z.ZodDefault || current instanceof z.ZodPrefault || current instanceof z.ZodNullable) {
+    current = current.unwrap() as z.core.$ZodType;
+  }
+  return current;
+}
+
+function typeText(schema: z.core.$ZodType): string {
+  if (schema instanceof z.ZodEnum) return schema.options.join(' | ');
+  if (schema instanceof z.ZodUnion) return schema.options.map(option => String((option as z.ZodLiteral).value)).join(' | ');
+  if (schema instanceof z.ZodNumber) return `${schema.minValue} … ${schema.maxValue}`;
+  return 'text';
+}
