@@ -1,0 +1,5 @@
+/** What ALTER SYSTEM, CREATE TENANT and their kin ask for, parsed. */
+
+export interface AdminStatement {
+  readonly kind: string;
+}
