@@ -9,6 +9,7 @@ import { generalErrors } from './catalogue/general.ts';
 import { logErrors } from './catalogue/log.ts';
 import { peerErrors } from './catalogue/peer.ts';
 import { roleErrors } from './catalogue/role.ts';
+import { serverErrors } from './catalogue/server.ts';
 import { sqlErrors } from './catalogue/sql.ts';
 import { standbyErrors } from './catalogue/standby.ts';
 import { tenantErrors } from './catalogue/tenant.ts';
@@ -22,6 +23,7 @@ export const catalogue = {
   ...standbyErrors,
   ...roleErrors,
   ...sqlErrors,
+  ...serverErrors,
   ...configErrors,
   ...cliErrors,
 } as const;

@@ -1,0 +1,62 @@
+/** Errors of the server process and its operators' API. */
+import type { CatalogueRow } from '../errors.ts';
+
+export const serverErrors = {
+  OBS_SERVER_CANNOT_LISTEN: {
+    kind: 'invalid',
+    message: 'cannot listen for {door} on {address}: {why}',
+    hint: 'Choose another address or port in the configuration, or stop what uses it.',
+  },
+  OBS_SERVER_DIRECTORY_LOCKED: {
+    kind: 'invalid',
+    message: 'data directory {path} is in use by process {pid}',
+    hint: 'One server a directory: stop that process, or give this one its own dataDirectory.',
+  },
+  OBS_SERVER_DIRECTORY_FOREIGN: {
+    kind: 'invalid',
+    message: 'data directory {path} is not one of obstandby: {why}',
+    hint: 'Point dataDirectory at an empty directory, or at one that obstandby made.',
+  },
+  OBS_SERVER_DIRECTORY_UNWRITABLE: {
+    kind: 'disk',
+    message: 'data directory {path} cannot be written: {why}',
+    hint: 'Check owner, permissions and mount of the directory.',
+  },
+  OBS_SERVER_FORMAT_NEWER: {
+    kind: 'invalid',
+    message: '{path} has format version {found}; this program knows up to {known}',
+    hint: 'Run a program at least as new as the one that wrote it.',
+  },
+  OBS_SERVER_NO_SUCH_TENANT: {
+    kind: 'invalid',
+    message: "there is no tenant '{tenant}' here",
+    hint: 'obstandby status lists the tenants of this server.',
+    mysql: { number: 5160, sqlState: 'HY000' },
+  },
+  OBS_SERVER_TENANT_EXISTS: {
+    kind: 'invalid',
+    message: "tenant '{tenant}' exists",
+    hint: 'Use another name, or IF NOT EXISTS.',
+    mysql: { number: 5156, sqlState: 'HY000' },
+  },
+  OBS_SERVER_TENANT_NAME: {
+    kind: 'invalid',
+    message: "'{tenant}' is no tenant name",
+    hint: 'Letters, digits, "_" and "-", beginning with a letter, at most 63; "sys" is taken.',
+  },
+  OBS_API_UNAUTHORIZED: {
+    kind: 'invalid',
+    message: 'the request has no valid token',
+    hint: 'Send "Authorization: Bearer <token>" with the content of http.token in the data directory.',
+  },
+  OBS_API_NO_SUCH_VERB: {
+    kind: 'invalid',
+    message: "the API has no verb '{verb}'",
+    hint: 'GET /api/v1 lists the verbs.',
+  },
+  OBS_API_ARGUMENTS: {
+    kind: 'invalid',
+    message: 'the arguments of {verb} are wrong: {problems}',
+    hint: 'Correct them and send it again; nothing was changed.',
+  },
+} as const satisfies Record<string, CatalogueRow>;

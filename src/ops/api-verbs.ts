@@ -1,0 +1,171 @@
+/**
+ * The verbs of the operators' API: for each its argument schema and the operation it calls. The HTTP door and its
+ * tests read this table; nothing else decides what an operator may ask.
+ */
+import { z } from 'zod';
+import { scn } from '../base/scalars.ts';
+import type { Operations, Progress } from '../cluster/operations.ts';
+
+const name = z.string().min(1).max(64);
+const sourceText = z.string().max(4096);
+const scnValue = z.int().min(0);
+
+interface Verb<Shape extends z.ZodType> {
+  readonly arguments: Shape;
+  /** true when it changes something; shown in the API's listing */
+  readonly changes: boolean;
+  readonly run: (operations: Operations, value: z.output<Shape>, progress: Progress) => Promise<unknown>;
+}
+
+const verb = <Shape extends z.ZodType>(definition: Verb<Shape>): Verb<Shape> => definition;
+const tenantOnly = z.strictObject({ name });
+
+export const apiVerbs = {
+  'tenant-list': verb({
+    arguments: z.strictObject({}),
+    changes: false,
+    run: operations => operations.tenants(),
+  }),
+  'tenant-show': verb({
+    arguments: tenantOnly,
+    changes: false,
+    run: (operations, value) => operations.tenant(value.name),
+  }),
+  'tenant-create': verb({
+    arguments: z.strictObject({
+      name,
+      ifNotExists: z.boolean().default(false),
+      pageBytes: z.int().min(512).max(65_536).optional(),
+      rootPassword: z.string().max(256).optional(),
+    }),
+    changes: true,
+    run: (operations, value) =>
+      operations.createTenant({
+        name: value.name,
+        ifNotExists: value.ifNotExists,
+        ...(value.pageBytes === undefined ? {} : { pageBytes: value.pageBytes }),
+        ...(value.rootPassword === undefined ? {} : { rootPassword: value.rootPassword }),
+      }),
+  }),
+  'tenant-drop': verb({
+    arguments: z.strictObject({
+      name,
+      force: z.boolean().default(false),
+      ifExists: z.boolean().default(false),
+    }),
+    changes: true,
+    run: (operations, { name: tenant, ...options }) => operations.dropTenant(tenant, options),
+  }),
+  'tenant-checkpoint': verb({
+    arguments: tenantOnly,
+    changes: true,
+    run: (operations, value) => operations.checkpoint(value.name),
+  }),
+  'standby-create': verb({
+    arguments: z.strictObject({ name, source: sourceText, ifNotExists: z.boolean().default(false) }),
+    changes: true,
+    run: (operations, value, progress) => operations.createStandbyTenant(value, progress),
+  }),
+  'standby-source': verb({
+    arguments: z.strictObject({ name, source: sourceText }),
+    changes: true,
+    run: (operations, value) => operations.setLogRestoreSource(value.name, value.source),
+  }),
+  'standby-recover': verb({
+    arguments: z.strictObject({
+      name,
+      until: z.union([z.literal('unlimited'), z.literal('cancel'), scnValue]),
+    }),
+    changes: true,
+    run: (operations, { name: tenant, until }) =>
+      operations.recoverStandby(
+        tenant,
+        typeof until === 'number' ? { kind: 'scn', scn: scn(until) } : { kind: until },
+      ),
+  }),
+  'archive-dest': verb({
+    arguments: z.strictObject({ name, dest: sourceText }),
+    changes: true,
+    run: (operations, value) => operations.setLogArchiveDest(value.name, value.dest),
+  }),
+  'archive-state': verb({
+    arguments: z.strictObject({ name, state: z.enum(['ENABLE', 'DEFER']) }),
+    changes: true,
+    run: (operations, value) => operations.setLogArchiveDestState(value.name, value.state),
+  }),
+  'archive-start': verb({
+    arguments: tenantOnly,
+    changes: true,
+    run: (operations, value) => operations.archivelog(value.name),
+  }),
+  'archive-stop': verb({
+    arguments: tenantOnly,
+    changes: true,
+    run: (operations, value) => operations.noarchivelog(value.name),
+  }),
+  backup: verb({
+    arguments: z.strictObject({ name, dest: sourceText.optional() }),
+    changes: true,
+    run: (operations, value, progress) =>
+      operations.backup(value.name, value.dest === undefined ? {} : { dest: value.dest }, progress),
+  }),
+  restore: verb({
+    arguments: z.strictObject({ name, from: sourceText, untilScn: scnValue.optional() }),
+    changes: true,
+    run: (operations, value, progress) =>
+      operations.restore(
+        {
+          name: value.name,
+          from: value.from,
+          ...(value.untilScn === undefined ? {} : { untilScn: scn(value.untilScn) }),
+        },
+        progress,
+      ),
+  }),
+  'switchover-to-standby': verb({
+    arguments: z.strictObject({ name, verify: z.boolean().default(false) }),
+    changes: true,
+    run: (operations, value, progress) =>
+      operations.switchoverToStandby(value.name, { verify: value.verify }, progress),
+  }),
+  'switchover-to-primary': verb({
+    arguments: z.strictObject({ name, verify: z.boolean().default(false) }),
+    changes: true,
+    run: (operations, value, progress) =>
+      operations.switchoverToPrimary(value.name, { verify: value.verify }, progress),
+  }),
+  switchover: verb({
+    arguments: z.strictObject({ name, planOnly: z.boolean().default(false) }),
+    changes: true,
+    run: (operations, value, progress) =>
+      operations.switchover(value.name, { planOnly: value.planOnly }, progress),
+  }),
+  failover: verb({
+    arguments: z.strictObject({
+      name,
+      maxLagMs: z.int().min(0).nullable().default(null),
+      force: z.boolean().default(false),
+      verify: z.boolean().default(false),
+    }),
+    changes: true,
+    run: (operations, { name: tenant, ...options }, progress) =>
+      operations.activateStandby(tenant, options, progress),
+  }),
+  resume: verb({
+    arguments: tenantOnly,
+    changes: true,
+    run: (operations, value, progress) => operations.resume(value.name, progress),
+  }),
+  rollback: verb({
+    arguments: tenantOnly,
+    changes: true,
+    run: (operations, value, progress) => operations.rollback(value.name, progress),
+  }),
+  certificate: verb({
+    arguments: tenantOnly,
+    changes: false,
+    run: (operations, value) => operations.lossCertificate(value.name),
+  }),
+} as const;
+
+export type ApiVerb = keyof typeof apiVerbs;
