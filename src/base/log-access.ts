@@ -59,6 +59,15 @@ export interface LogHold {
   release(): void;
 }
 
+export interface LogTailReader {
+  /**
+   * Like `read`, but at once and only from the part of the log that is held in memory: inside a committed listener it
+   * sees what was just committed, so that a follower's socket gets it in the same turn. Undefined when `from` is not in
+   * memory any more; a chunk without bytes at the committed end.
+   */
+  readRecent(from: Lsn, bytesMax: number): LogChunk | undefined;
+}
+
 export interface LogReader {
   state(): LogState;
   /**
@@ -114,7 +123,7 @@ export interface LogRawWriter {
 }
 
 /** The whole of it: what the composition root holds per log stream. */
-export interface LogAccess extends LogReader, LogAppender, LogRawWriter {
+export interface LogAccess extends LogReader, LogTailReader, LogAppender, LogRawWriter {
   /**
    * Compare-and-set of the access mode; resolves with the new mode version once durable (on a majority).
    * Entering APPEND starts a new proposal and raises the SCN base above `referenceScn`.

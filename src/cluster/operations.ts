@@ -4,6 +4,7 @@
  */
 import type { AccessMode, ProposalEra } from '../base/log-access.ts';
 import type { Lsn, RoleEpoch, Scn, TenantId, WallMicros } from '../base/scalars.ts';
+import type { StandbyLag, SyncStatus } from '../standby/sync-status.ts';
 
 export type TenantRole = 'PRIMARY' | 'STANDBY' | 'RESTORE';
 
@@ -17,34 +18,7 @@ export type SwitchoverStatus =
   | 'PREPARE FLASHBACK'
   | 'FLASHBACK';
 
-export interface LagPair {
-  readonly bytes: number;
-  readonly seconds: number;
-}
-
-/** Lag of a standby in three stages; `datumTime` is when the source last told its end. */
-export interface StandbyLag {
-  readonly transport: LagPair;
-  readonly flush: LagPair;
-  readonly apply: LagPair;
-  readonly datumTime: WallMicros | null;
-}
-
-/** One of OceanBase's 13 states of V$OB_LS_LOG_RESTORE_STATUS. */
-export type SyncStatus =
-  | 'NORMAL'
-  | 'SOURCE HAS A GAP'
-  | 'STANDBY LOG NOT MATCH'
-  | 'CHECK USER OR PASSWORD'
-  | 'CHECK NETWORK'
-  | 'FETCH LOG TIMEOUT'
-  | 'RESTORE SUSPEND'
-  | 'STANDBY NEED UPGRADE'
-  | 'PRIMARY TENANT DROPPED'
-  | 'WAIT LOG STREAM CREATED'
-  | 'STANDBY LOG DISK IS FULL'
-  | 'STANDBY IN THROTTLING'
-  | 'NOT AVAILABLE';
+export type { LagPair, StandbyLag, SyncStatus } from '../standby/sync-status.ts';
 
 export interface TenantInfo {
   readonly tenantId: TenantId;

@@ -93,6 +93,7 @@ export interface EngineSnapshot {
   readonly startLsn: Lsn;
   readonly startScn: Scn;
   /** chained log checksum at `startLsn`, so that the copy can check what it continues from */
+  readonly startChecksum: number;
   readonly pageBytes: number;
   /** next piece of the file, or undefined at its end; then `minimumLsn` is known */
   next(): Promise<{ readonly position: number; readonly bytes: Uint8Array } | undefined>;
