@@ -6,6 +6,7 @@
  */
 import type { ObError } from '../base/errors.ts';
 import type { WallMicros } from '../base/scalars.ts';
+import type { Operations } from '../cluster/operations.ts';
 import type { Cell, Column } from '../tenant/engine.ts';
 import type { AdminStatement } from './admin/statement.ts';
 
@@ -191,3 +192,47 @@ export interface Dialect {
 }
 
 export type LexicalMode = Pick<DialectContext, 'noBackslashEscapes' | 'ansiQuotes' | 'textIsBytes'>;
+
+/** One connection as SHOW PROCESSLIST and GV$OB_PROCESSLIST show it. */
+export interface SessionRow {
+  readonly connectionId: number;
+  readonly user: string;
+  readonly tenant: string;
+  readonly host: string;
+  readonly schema: string | null;
+  readonly command: string;
+  readonly seconds: number;
+  readonly inTransaction: boolean;
+}
+
+/** What `runView` may see. A user tenant's session sees its own tenant only. */
+export interface ViewContext {
+  readonly tenant: string;
+  readonly sys: boolean;
+  readonly schema: string | null;
+  readonly operations: Operations;
+  readonly rowsMax: number;
+  /** the tenant's own schema, for information_schema */
+  readonly query: SchemaQuery;
+  readonly dialect: DialectContext;
+  sessions(): readonly SessionRow[];
+}
+
+/** What `executeAdmin` may see; privileges were checked before. */
+export interface AdminContext {
+  readonly tenant: string;
+  readonly sys: boolean;
+  readonly operations: Operations;
+}
+
+/**
+ * What the front-end needs of the dialect, the views and the admin statements. `sql/statement-services.ts` is the real
+ * set; tests may pass a smaller one.
+ */
+export interface StatementServices {
+  readonly dialect: Dialect;
+  runView(sql: string, parameters: readonly Cell[], context: ViewContext): Promise<RowsAnswer>;
+  executeAdmin(statement: AdminStatement, context: AdminContext): Promise<PlanAnswer>;
+  /** null: there is no such table */
+  loadTableShape(query: SchemaQuery, name: string): Promise<TableShape | null>;
+}
