@@ -23,7 +23,10 @@ const filePath = (description: string) =>
   z.string().min(1).max(4096).nullable().default(null).register(notes, { description });
 
 const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) =>
-  z.strictObject(shape).prefault({} as never).register(notes, { description });
+  z
+    .strictObject(shape)
+    .prefault({} as never)
+    .register(notes, { description });
 
 export const configSchema = z.strictObject({
   clusterName: z
@@ -42,7 +45,13 @@ export const configSchema = z.strictObject({
       connectionsPerTenantMax: whole(1, 100_000, 1000, 'Client connections a tenant may have.', true),
       resultRowsMax: whole(1, 100_000_000, 1_000_000, 'Rows one statement may return.', true),
       statementBytesMax: whole(1024, 1_073_741_824, 67_108_864, 'Bytes one statement may have.', true),
-      idleInTransactionMs: whole(100, 86_400_000, 60_000, 'A write transaction idle for longer is rolled back.', true),
+      idleInTransactionMs: whole(
+        100,
+        86_400_000,
+        60_000,
+        'A write transaction idle for longer is rolled back.',
+        true,
+      ),
       lockWaitMs: whole(1, 3_600_000, 50_000, 'How long a writer waits for its turn (error 1205).', true),
     },
     'Clients: the MySQL protocol.',
@@ -76,7 +85,13 @@ export const configSchema = z.strictObject({
   log: section(
     {
       blockBytes: whole(262_144, 1_073_741_824, 16_777_216, 'Size of one clog block file.'),
-      diskBytesMax: whole(1_048_576, 1_099_511_627_776, 8_589_934_592, 'Clog a tenant may keep on disk; writes stop above it.', true),
+      diskBytesMax: whole(
+        1_048_576,
+        1_099_511_627_776,
+        8_589_934_592,
+        'Clog a tenant may keep on disk; writes stop above it.',
+        true,
+      ),
       keepAliveMs: whole(10, 60_000, 500, 'An idle primary advances its SCN this often.'),
     },
     'The commit log.',
@@ -85,12 +100,26 @@ export const configSchema = z.strictObject({
   tenant: section(
     {
       workerThreads: whole(1, 64, 2, 'Threads that run SQLite; tenants are pinned to one.'),
-      checkpointWalBytes: whole(65_536, 1_073_741_824, 4_194_304, 'A checkpoint starts when the WAL is this long.', true),
-      checkpointIntervalMs: whole(100, 3_600_000, 30_000, 'And at least this often, if anything was written.', true),
+      checkpointWalBytes: whole(
+        65_536,
+        1_073_741_824,
+        4_194_304,
+        'A checkpoint starts when the WAL is this long.',
+        true,
+      ),
+      checkpointIntervalMs: whole(
+        100,
+        3_600_000,
+        30_000,
+        'And at least this often, if anything was written.',
+        true,
+      ),
       pageBytes: z
         .union([512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536].map(size => z.literal(size)))
         .default(4096)
-        .register(notes, { description: 'SQLite page size of new tenants: a power of two from 512 to 65536.' }),
+        .register(notes, {
+          description: 'SQLite page size of new tenants: a power of two from 512 to 65536.',
+        }),
     },
     'The SQLite engine.',
   ),
@@ -105,15 +134,18 @@ export const configSchema = z.strictObject({
 
   role: section(
     {
-      restartFencing: z
-        .enum(['strict', 'off'])
-        .default('strict')
-        .register(notes, {
-          description:
-            'strict: a restarted primary takes writes only after its standbys or its archive confirmed that nobody was promoted. off: it trusts itself.',
-        }),
+      restartFencing: z.enum(['strict', 'off']).default('strict').register(notes, {
+        description:
+          'strict: a restarted primary takes writes only after its standbys or its archive confirmed that nobody was promoted. off: it trusts itself.',
+      }),
       drainMs: whole(10, 600_000, 5000, 'How long a switchover lets running transactions finish.', true),
-      catchUpMs: whole(100, 3_600_000, 30_000, 'How long a switchover waits for the standby to catch up.', true),
+      catchUpMs: whole(
+        100,
+        3_600_000,
+        30_000,
+        'How long a switchover waits for the standby to catch up.',
+        true,
+      ),
       probeMs: whole(50, 60_000, 2000, 'How long a failover tries to reach the primary.', true),
     },
     'Role changes.',
@@ -167,7 +199,11 @@ function keysOf(shape: Readonly<Record<string, z.core.$ZodType>>, prefix: string
 
 function innermost(schema: z.core.$ZodType): z.core.$ZodType {
   let current = schema;
-  while (current instanceof z.ZodDefault || current instanceof z.ZodPrefault || current instanceof z.ZodNullable) {
+  while (
+    current instanceof z.ZodDefault ||
+    current instanceof z.ZodPrefault ||
+    current instanceof z.ZodNullable
+  ) {
     current = current.unwrap() as z.core.$ZodType;
   }
   return current;
@@ -175,7 +211,8 @@ function innermost(schema: z.core.$ZodType): z.core.$ZodType {
 
 function typeText(schema: z.core.$ZodType): string {
   if (schema instanceof z.ZodEnum) return schema.options.join(' | ');
-  if (schema instanceof z.ZodUnion) return schema.options.map(option => String((option as z.ZodLiteral).value)).join(' | ');
+  if (schema instanceof z.ZodUnion)
+    return schema.options.map(option => String((option as z.ZodLiteral).value)).join(' | ');
   if (schema instanceof z.ZodNumber) return `${schema.minValue} … ${schema.maxValue}`;
   return 'text';
 }

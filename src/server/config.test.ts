@@ -24,7 +24,13 @@ test('relative paths are relative to the file', () => {
 
 test('every problem is listed at once, each with its path', () => {
   const message = problemsOf('sql: { port: 70000, colour: red }\nlogLevel: loud\nhttp: { host: 7 }');
-  for (const path of ['dataDirectory:', 'sql.port:', 'sql.colour: there is no such key', 'logLevel:', 'http.host:'])
+  for (const path of [
+    'dataDirectory:',
+    'sql.port:',
+    'sql.colour: there is no such key',
+    'logLevel:',
+    'http.host:',
+  ])
     expect(message).toContain(path);
   expect(message).toContain('5 problem(s)');
 });

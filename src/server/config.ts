@@ -30,11 +30,16 @@ export function parseConfig(source: string, baseDirectory: string): ServerConfig
   const config = parsed.data;
   const problems = relations(config);
   if (problems.length > 0) throw invalid(problems);
-  const absolute = (path: string | null): string | null => (path === null ? null : resolve(baseDirectory, path));
+  const absolute = (path: string | null): string | null =>
+    path === null ? null : resolve(baseDirectory, path);
   return {
     ...config,
     dataDirectory: resolve(baseDirectory, config.dataDirectory),
-    sql: { ...config.sql, tlsCertFile: absolute(config.sql.tlsCertFile), tlsKeyFile: absolute(config.sql.tlsKeyFile) },
+    sql: {
+      ...config.sql,
+      tlsCertFile: absolute(config.sql.tlsCertFile),
+      tlsKeyFile: absolute(config.sql.tlsKeyFile),
+    },
     peer: {
       ...config.peer,
       tlsCertFile: absolute(config.peer.tlsCertFile),
@@ -50,7 +55,11 @@ export function readConfig(path: string): ServerConfig {
   try {
     source = readFileSync(path, 'utf8');
   } catch (error) {
-    throw new ObError('OBS_CONFIG_UNREADABLE', { path, why: (error as NodeJS.ErrnoException).code ?? 'unknown' }, error);
+    throw new ObError(
+      'OBS_CONFIG_UNREADABLE',
+      { path, why: (error as NodeJS.ErrnoException).code ?? 'unknown' },
+      error,
+    );
   }
   if (source.length > configBytesMax) throw invalid([`(file): longer than ${configBytesMax} bytes`]);
   return parseConfig(source, dirname(resolve(path)));
@@ -79,7 +88,10 @@ function invalid(problems: readonly string[], cause?: unknown): ObError {
 
 /** The sample file: every key with its description, range and default, commented out unless required. */
 export function sampleConfig(): string {
-  const lines = ['# obstandby server configuration. Generated from the schema; every key is here with its default.', ''];
+  const lines = [
+    '# obstandby server configuration. Generated from the schema; every key is here with its default.',
+    '',
+  ];
   for (const key of configKeys()) lines.push(...sampleLines(key));
   return `${lines.join('\n')}\n`;
 }

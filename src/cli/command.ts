@@ -1,0 +1,72 @@
+/**
+ * What every command shares: the server it talks to, `--json`, errors to exit codes. A command is a function that
+ * gets a connected client and an output, and returns its exit code (0 unless it says otherwise).
+ */
+import { readFileSync } from 'node:fs';
+import type { Command } from 'commander';
+import { ObError } from '../base/errors.ts';
+import type { ApiClient } from '../client/api-client.ts';
+import { exitCodeOf } from './exit-codes.ts';
+import { createOutput, type Output } from './output.ts';
+import { connectTarget, type TargetOptions } from './target.ts';
+
+export interface CommonOptions extends TargetOptions {
+  readonly json?: boolean;
+}
+
+export interface CommandContext {
+  readonly api: ApiClient;
+  readonly output: Output;
+}
+
+/** Adds the options that name a server, and `--json`. */
+export function withTarget(command: Command): Command {
+  return command
+    .option('-c, --config <file>', 'configuration of the local server (default: $OBSTANDBY_CONFIG)')
+    .option('--data <dir>', 'data directory of the local server')
+    .option('--server <url>', 'a server by address; its token in $OBSTANDBY_TOKEN')
+    .option('--json', 'print one JSON line');
+}
+
+/** Runs a command body against a server; prints errors and sets the exit code. */
+export async function runOnServer(
+  options: CommonOptions,
+  body: (context: CommandContext) => Promise<number | undefined>,
+): Promise<void> {
+  await runLocal(options, async output => body({ api: connectTarget(options), output }));
+}
+
+/** The same for a command that needs no server. */
+export async function runLocal(
+  options: { readonly json?: boolean },
+  body: (output: Output) => Promise<number | undefined>,
+): Promise<void> {
+  const output = createOutput(options.json === true);
+  try {
+    process.exitCode = (await body(output)) ?? 0;
+  } catch (error) {
+    output.error(error);
+    process.exitCode = exitCodeOf(error);
+  }
+}
+
+/** A password from a file or the environment; never from an argument. Undefined when none was given. */
+export function passwordFrom(options: { readonly passwordFile?: string | undefined }): string | undefined {
+  if (options.passwordFile !== undefined) {
+    try {
+      return readFileSync(options.passwordFile, 'utf8').replace(/\r?\n$/, '');
+    } catch (error) {
+      throw new ObError('OBS_CLI_USAGE', { what: `cannot read ${options.passwordFile}` }, error);
+    }
+  }
+  return process.env['OBSTANDBY_PASSWORD'];
+}
+
+/** `1500`, `1500ms`, `2s`, `5m`, `1h` in milliseconds. Throws OBS_CLI_USAGE. */
+export function durationMs(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)(ms|s|m|h)?$/.exec(text);
+  if (match === null)
+    throw new ObError('OBS_CLI_USAGE', { what: `'${text}' is no duration (like 500ms, 2s, 5m)` });
+  const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000 }[match[2] ?? 'ms'] ?? 1;
+  return Number(match[1]) * unitMs;
+}

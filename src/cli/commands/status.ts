@@ -1,0 +1,106 @@
+/** `obstandby status`: who is primary, who follows, how far behind, and what needs a person. */
+import type { Command } from 'commander';
+import type { TenantInfo } from '../../server/entry.ts';
+import { type CommonOptions, runOnServer, withTarget } from '../command.ts';
+import { bytesText, secondsText, table } from '../output.ts';
+
+export function addStatus(program: Command): void {
+  withTarget(program.command('status'))
+    .argument('[tenant]', 'one tenant, in detail')
+    .description('tenants of a server: role, log positions, lag')
+    .addHelpText(
+      'after',
+      '\nExample:\n  obstandby status --config site-a.yaml\n  obstandby status orders --config site-a.yaml --json',
+    )
+    .action(async (tenant: string | undefined, options: CommonOptions) =>
+      runOnServer(options, async ({ api, output }) => {
+        const server = await api.facts();
+        if (tenant !== undefined) {
+          const info = await api.call<TenantInfo>('tenant-show', { name: tenant });
+          output.result(info, detailText(info));
+          return attention(info) === '' ? 0 : 4;
+        }
+        const tenants = await api.call<TenantInfo[]>('tenant-list', {});
+        output.result({ server, tenants }, overviewText(server, tenants));
+        return 0;
+      }),
+    );
+}
+
+function overviewText(
+  server: { clusterName: string; sqlAddress: string; pid: number },
+  tenants: readonly TenantInfo[],
+): string {
+  const rows = tenants.map(info => [
+    info.name,
+    info.role,
+    info.switchoverStatus,
+    String(info.roleEpoch),
+    bytesText(info.log.endLsn),
+    lagText(info),
+    attention(info),
+  ]);
+  return [
+    `${server.clusterName}: SQL on ${server.sqlAddress}, pid ${server.pid}`,
+    table(['TENANT', 'ROLE', 'STATUS', 'EPOCH', 'LOG', 'LAG', 'ATTENTION'], rows),
+  ].join('\n');
+}
+
+/** What a person should look at; empty when nothing. */
+function attention(info: TenantInfo): string {
+  if (info.writesRefused !== null) return info.writesRefused;
+  if (info.switchoverStatus !== 'NORMAL') return 'a role change is unfinished: obstandby resume';
+  if (info.standby !== null && info.standby.syncStatus !== 'NORMAL')
+    return `${info.standby.syncStatus}: ${info.standby.comment}`;
+  if (info.archive !== null && !['DOING', 'STOP', 'PREPARE', 'BEGINNING'].includes(info.archive.state)) {
+    return `archive ${info.archive.state}: ${info.archive.comment}`;
+  }
+  return '';
+}
+
+function lagText(info: TenantInfo): string {
+  if (info.standby !== null) {
+    const { apply } = info.standby.lag;
+    return `${secondsText(apply.seconds)}, ${bytesText(apply.bytes)}`;
+  }
+  const behind = info.followers.map(follower => Math.max(0, info.log.endLsn - follower.ackedLsn));
+  return behind.length === 0 ? '-' : `standbys ${behind.map(bytesText).join(' / ')} behind`;
+}
+
+function detailText(info: TenantInfo): string {
+  const lines: [string, string][] = [
+    ['tenant', `${info.name} (id ${info.tenantId}, incarnation ${info.incarnation})`],
+    ['role', `${info.role}, ${info.switchoverStatus}, epoch ${info.roleEpoch}`],
+    [
+      'log',
+      `LSN ${info.log.beginLsn} … ${info.log.endLsn}, SCN ${info.log.endScn}, ${info.log.accessMode}, proposal ${info.log.proposalId}`,
+    ],
+    ['database', `applied to LSN ${info.applied.lsn}, durable to LSN ${info.applied.checkpointLsn}`],
+    ['SCN', `sync ${info.syncScn}, replayable ${info.replayableScn}, readable ${info.readableScn}`],
+  ];
+  if (info.standby !== null) {
+    const { source, transport, syncStatus, comment, lag } = info.standby;
+    lines.push([
+      'source',
+      `${source ?? 'none'} by ${transport ?? '-'}: ${syncStatus}${comment === '' ? '' : ` (${comment})`}`,
+    ]);
+    for (const stage of ['transport', 'flush', 'apply'] as const) {
+      lines.push([`${stage} lag`, `${secondsText(lag[stage].seconds)}, ${bytesText(lag[stage].bytes)}`]);
+    }
+  }
+  if (info.archive !== null) {
+    const { dest, state, roundId, pieceId, archivedLsn, comment } = info.archive;
+    lines.push([
+      'archive',
+      `${dest}: ${state}, round ${roundId}, piece ${pieceId}, to LSN ${archivedLsn}${comment === '' ? '' : ` (${comment})`}`,
+    ]);
+  }
+  for (const follower of info.followers) {
+    const state = follower.connected ? `acknowledged LSN ${follower.ackedLsn}` : 'not connected';
+    lines.push(['follower', `${follower.site} at ${follower.address}: ${state}`]);
+  }
+  const what = attention(info);
+  if (what !== '') lines.push(['ATTENTION', what]);
+  const width = Math.max(...lines.map(([name]) => name.length));
+  return lines.map(([name, text]) => `${name.padEnd(width)}  ${text}`).join('\n');
+}
