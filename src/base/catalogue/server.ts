@@ -54,6 +54,21 @@ export const serverErrors = {
     message: "the API has no verb '{verb}'",
     hint: 'GET /api/v1 lists the verbs.',
   },
+  OBS_API_UNREACHABLE: {
+    kind: 'unavailable',
+    message: 'no server answers at {url}: {why}',
+    hint: 'Start it with obstandby server --config FILE, or name the right --config or --server.',
+  },
+  OBS_API_OUTCOME_UNKNOWN: {
+    kind: 'unknown',
+    message: 'the connection was lost while {verb} was running',
+    hint: 'It may have gone on without you: run obstandby status, then obstandby resume.',
+  },
+  OBS_API_ANSWER_TOO_LONG: {
+    kind: 'invalid',
+    message: 'the server sent a line longer than {bytes} bytes',
+    hint: 'That is no obstandby server, or a much newer one: check the address.',
+  },
   OBS_API_ARGUMENTS: {
     kind: 'invalid',
     message: 'the arguments of {verb} are wrong: {problems}',
