@@ -108,3 +108,109 @@ export const pageImageBytesMax = 16_777_216;
 export const redoVarintBytesMax = 5;
 /** A piece of a database snapshot. */
 export const snapshotPieceBytesMax = 1_048_576;
+
+// --- peers ---
+/** A frame before the peer has proven who it is. */
+export const peerHandshakeFrameBytesMax = 4_096;
+/** From accept to a finished login. */
+export const peerHandshakeTimeoutMs = 10_000;
+/** Connections that have not logged in yet; the next one is closed at once. */
+export const peerHandshakesMax = 64;
+/** Connections of peers in all. */
+export const peerConnectionsMax = 1_024;
+/** A control request or answer, or another message in JSON. */
+export const peerControlBytesMax = 1_048_576;
+/** Requests of one connection that wait for their answer. */
+export const peerRequestsMax = 16;
+/** How long an answer to a request is waited for, if the caller does not say. */
+export const peerRequestTimeoutMs = 15_000;
+/** Log bytes read for one chunk; a single group may be larger. */
+export const peerChunkBytes = 1_048_576;
+/** A chunk or snapshot piece on the wire: the largest group with its headers. */
+export const peerChunkFrameBytesMax = 33_554_432;
+/** Log bytes a source may send ahead of what the standby has made durable. */
+export const peerCreditBytes = 8_388_608;
+/** The most credit that a source believes in. */
+export const peerCreditBytesMax = 268_435_456;
+/** An idle source tells its end this often; a standby answers with its positions. */
+export const peerHeartbeatMs = 500;
+/** A link without a byte from the other end for this long is cut. */
+export const peerSilenceMs = 5_000;
+/** Log kept for a follower that is gone, so that a short interruption needs no archive. */
+export const followerHoldMs = 60_000;
+/** Log kept for a new standby between the end of its snapshot and its first pull. */
+export const snapshotHoldMs = 600_000;
+/** A follower further behind than this no longer holds the source's log. */
+export const followerHoldBytesMax = 1_073_741_824;
+/** Followers remembered per tenant. */
+export const followersMax = 64;
+/** Eras of a proposal history on the wire. */
+export const peerErasMax = 4_096;
+
+// --- standby ---
+/** Text of a LOG_RESTORE_SOURCE. */
+export const restoreSourceLengthMax = 4_096;
+/** Addresses in a LOG_RESTORE_SOURCE. */
+export const restoreSourceAddressesMax = 16;
+/** Log bytes of one raw write; a single group may be larger. */
+export const rawWriteBytes = 4_194_304;
+/** Log bytes read from an archive at once. */
+export const archiveReadBytes = 4_194_304;
+/** Log bytes handed to one apply, and how many applies may be under way. */
+export const applyBytes = 2_097_152;
+export const appliesMax = 2;
+/** Callers that wait for a standby to catch up. */
+export const catchUpWaitersMax = 64;
+
+// --- clog: entries, groups, blocks, streams ---
+/** One entry's whole body (a transaction's redo); it may span many groups. */
+export const entryBodyBytesMax = 268_435_456;
+/** Fragments one entry may be handed in. */
+export const entryFragmentsMax = 1_048_576;
+/** A group, header included. */
+export const groupBytesMax = 1_048_576;
+/** A body is split over groups rather than padded when at least this many payload bytes are left. */
+export const splitBytesMin = 2_048;
+/** Size of a block file. The lower bound is for tests; a server's configuration starts higher. */
+export const blockBytesMin = 16_384;
+export const blockBytesMax = 1_073_741_824;
+export const blockBytesDefault = 16_777_216;
+/** Groups closed but not yet durable. */
+export const windowGroupsMax = 2_048;
+/** Bytes ordered but not yet durable; a single larger entry passes when the window is empty. */
+export const windowBytesMax = 33_554_432;
+/** Bytes of one durable write. */
+export const flushBytesMax = 4_194_304;
+/** Fragments of one vectored write (the kernel takes 1024). */
+export const writeFragmentsMax = 1_000;
+/** Newest committed log kept in memory per stream, and how long the part above the floor is kept. */
+export const tailBytesMax = 2_097_152;
+export const tailBytesIdle = 4_096;
+export const tailKeepMs = 5_000;
+/** Steps in which a block file is zero-filled ahead of the log. */
+export const zeroFillBytesMin = 65_536;
+export const zeroFillBytesMax = 4_194_304;
+/** Eras of the proposal history kept; the oldest are forgotten first. */
+export const proposalErasMax = 128;
+/** Bytes read from a block file by one call. */
+export const blockReadBytes = 1_048_576;
+/** Positions in the middle of the log remembered so that a reader need not scan a block. */
+export const readPositionsMax = 32;
+/** Bytes one read may ask for. */
+export const readBytesMax = 67_108_864;
+/** Named holds on a log stream. */
+export const logHoldsMax = 256;
+/** Callers that wait for a committed end, and listeners of it, per stream. */
+export const committedWaitersMax = 65_536;
+export const committedListenersMax = 256;
+/** Share of the log disk above which recyclable blocks go, and above which writes are refused. */
+export const recycleAtShare = 0.8;
+export const refuseAtShare = 0.95;
+/** Pause before a full disk is tried again. */
+export const diskFullRetryMs = 500;
+/** A meta image of a log stream; two copies of it are on disk. */
+export const metaImageBytesMax = 16_384;
+/** Body of a role entry. */
+export const roleEntryBytesMax = 65_536;
+/** Log operations other than appends waiting for their durable write. */
+export const metaRepliesMax = 1_024;
