@@ -13,4 +13,9 @@ export const cliErrors = {
     message: 'no server runs on data directory {path}',
     hint: 'Start it: obstandby server --config FILE.',
   },
+  OBS_DEMO_SITE_ENDED: {
+    kind: 'unavailable',
+    message: 'the server of site {site} ended with code {code}',
+    hint: 'Read {log}.',
+  },
 } as const satisfies Record<string, CatalogueRow>;

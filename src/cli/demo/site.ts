@@ -1,0 +1,138 @@
+/**
+ * A site of the demo: a data directory and a real server process on loopback. Starts, kills and stops it by its pid,
+ * and never leaves one behind.
+ */
+import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { must } from '../../base/assert.ts';
+import { ObError } from '../../base/errors.ts';
+import { ApiClient } from '../../client/api-client.ts';
+
+const program = fileURLToPath(new URL('../../../bin/obstandby.js', import.meta.url));
+const stopMs = 10_000;
+
+interface Addresses {
+  readonly sqlAddress: string;
+  readonly peerAddress: string;
+  readonly httpAddress: string;
+}
+
+export class DemoSite {
+  readonly name: string;
+  readonly directory: string;
+  readonly configFile: string;
+  readonly #environment: NodeJS.ProcessEnv;
+  #process: ChildProcess | undefined;
+  #addresses: Addresses | undefined;
+
+  constructor(name: string, parent: string, environment: NodeJS.ProcessEnv) {
+    this.name = name;
+    this.directory = join(parent, name);
+    this.configFile = join(parent, `${name}.yaml`);
+    this.#environment = environment;
+    mkdirSync(parent, { recursive: true, mode: 0o700 });
+    this.#writeConfig({ sql: 0, peer: 0, http: 0 });
+  }
+
+  get dataDirectory(): string {
+    return join(this.directory, 'data');
+  }
+
+  get sqlPort(): number {
+    return portOf(this.addresses.sqlAddress);
+  }
+
+  get addresses(): Addresses {
+    if (this.#addresses === undefined) throw new ObError('OBS_CLI_NOT_RUNNING', { path: this.dataDirectory });
+    return this.#addresses;
+  }
+
+  get pid(): number | undefined {
+    return this.#process?.pid;
+  }
+
+  get api(): ApiClient {
+    const token = readFileSync(join(this.dataDirectory, 'http.token'), 'utf8').trim();
+    return new ApiClient({ url: `http://${this.addresses.httpAddress}`, token });
+  }
+
+  /** Starts the server; resolves when it is ready. A later start takes the same ports again. */
+  async start(): Promise<void> {
+    mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    const errors = openSync(join(this.directory, 'server.log'), 'a', 0o600);
+    const child = spawn(process.execPath, [program, 'server', '--config', this.configFile, '--json'], {
+      stdio: ['ignore', 'pipe', errors] satisfies StdioOptions,
+      env: this.#environment,
+    }) as ChildProcess;
+    this.#process = child;
+    const lines = createInterface({ input: must(child.stdout, 'standard output of the server') });
+    const ready = once(lines, 'line').then(
+      ([line]) => JSON.parse(String(line)) as Addresses & { ok: boolean },
+    );
+    const ended = once(child, 'exit').then(([code]) => {
+      throw new ObError('OBS_DEMO_SITE_ENDED', {
+        site: this.name,
+        code: Number(code),
+        log: join(this.directory, 'server.log'),
+      });
+    });
+    const answer = await Promise.race([ready, ended]);
+    ended.catch(() => {});
+    if (!answer.ok)
+      throw new ObError('OBS_DEMO_SITE_ENDED', {
+        site: this.name,
+        code: 0,
+        log: join(this.directory, 'server.log'),
+      });
+    this.#addresses = answer;
+    this.#writeConfig({
+      sql: this.sqlPort,
+      peer: portOf(answer.peerAddress),
+      http: portOf(answer.httpAddress),
+    });
+  }
+
+  /** SIGKILL, as a machine that loses power would look to its clients. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL');
+  }
+
+  async stop(): Promise<void> {
+    await this.#end('SIGTERM');
+  }
+
+  async #end(signal: NodeJS.Signals): Promise<void> {
+    const child = this.#process;
+    this.#process = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const gone = once(child, 'exit');
+    child.kill(signal);
+    const timer = setTimeout(() => child.kill('SIGKILL'), stopMs);
+    await gone;
+    clearTimeout(timer);
+  }
+
+  /** Leaves the process running when the demo ends (`--keep`). */
+  detach(): void {
+    this.#process?.unref();
+    (this.#process?.stdout as { unref?: () => void } | null)?.unref?.();
+  }
+
+  #writeConfig(ports: { sql: number; peer: number; http: number }): void {
+    const lines = [
+      `clusterName: ${this.name}`,
+      `dataDirectory: ${JSON.stringify(this.dataDirectory)}`,
+      `sql: { port: ${ports.sql} }`,
+      `peer: { port: ${ports.peer} }`,
+      `http: { port: ${ports.http} }`,
+      'archive: { lagTargetMs: 500 }',
+    ];
+    writeFileSync(this.configFile, `${lines.join('\n')}\n`, { mode: 0o600 });
+  }
+}
+
+const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));
