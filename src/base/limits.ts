@@ -106,6 +106,8 @@ export const redoPartBytesMax = 1_048_576;
 export const pageImageBytesMax = 16_777_216;
 /** A varint of a redo body is one of 32 bits. */
 export const redoVarintBytesMax = 5;
+/** Reads of a wal-index header that another program may be changing, before it counts as damaged. */
+export const indexHeaderReadsMax = 1_000;
 /** A piece of a database snapshot. */
 export const snapshotPieceBytesMax = 1_048_576;
 
@@ -214,3 +216,64 @@ export const metaImageBytesMax = 16_384;
 export const roleEntryBytesMax = 65_536;
 /** Log operations other than appends waiting for their durable write. */
 export const metaRepliesMax = 1_024;
+/** Keys of one listing of a store, unless asked for another number. */
+export const listedKeysMaxDefault = 1_000;
+
+// --- role manager and sys store ---
+/** Cancelled operations a role row remembers; an older one is refused by its epoch as well. */
+export const roleCancelledMax = 64;
+/** Effects one role change may take before it is called a loop. */
+export const roleEffectsMax = 10_000;
+/** Times a change of the role row is rebased on somebody else's before it gives up. */
+export const roleRebaseMax = 8;
+/** Role commands and peer requests of one tenant in progress at once. */
+export const roleProceduresMax = 64;
+/** A control request or reply between sites, encoded. */
+export const controlBytesMax = 65_536;
+/** Characters of one text field of a control request. */
+export const controlTextLengthMax = 1_024;
+/** How long a switchover lets running writes finish before it rolls them back. */
+export const roleDrainMsDefault = 5_000;
+/** How long a standby waits for the sealed end. */
+export const roleCatchUpMsDefault = 60_000;
+/** Pause between two tries of the restart check, and of a fence notice. */
+export const roleFenceRetryMsDefault = 2_000;
+/** Sites asked in one restart check or probe. */
+export const roleProbesMax = 64;
+/** Rows of the event history; the oldest go first. */
+export const eventHistoryMax = 10_000;
+/** Role operations whose journal is kept per tenant. */
+export const roleJournalsMax = 100;
+/** Calls that wait for the sys tenant's session at once. */
+export const sysStoreWaitersMax = 4_096;
+/** Rows one query of the sys store may return. */
+export const sysStoreRowsMax = 100_000;
+
+// --- tenant engine ---
+/** Prepared statements kept per connection, and texts remembered that came once. */
+export const statementsCachedMax = 256;
+/** Longer texts are prepared each time. */
+export const statementTextCachedMax = 8_192;
+/** Results up to this many rows are fetched by one call into SQLite. */
+export const fastRowsMax = 512;
+/** Memory one result may take in a worker. */
+export const engineResultBytesMax = 536_870_912;
+/** Sessions of one tenant, internal ones included. */
+export const engineSessionsMax = 65_536;
+/** Read transactions of one tenant open at once: each holds a connection and keeps the WAL from starting over. */
+export const readTransactionsMax = 64;
+/** Writes and write transactions waiting for a tenant's writer. */
+export const writersWaitingMax = 65_536;
+/** Statements that may share one SQLite commit. */
+export const batchStatementsMax = 1_024;
+/** Bytes of SQL and parameters in one batch; a larger statement runs by itself. */
+export const batchBytesMax = 8_388_608;
+/** Captured commits handed to the log and not committed yet; further writes wait. */
+export const commitsInFlightMax = 64;
+export const commitBytesInFlightMax = 33_554_432;
+/** Log bytes handed to a worker by one message, in recovery and apply. */
+export const applyChunkBytesMax = 4_194_304;
+/** Worker threads of a process. */
+export const workersMax = 64;
+/** Messages to or from one worker in flight before the sender is at fault. */
+export const workerRequestsMax = 1_048_576;

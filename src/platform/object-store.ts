@@ -20,6 +20,11 @@ export interface ObjectStore {
   put(key: string, bytes: Uint8Array): Promise<void>;
   /** Removes if present. */
   delete(key: string): Promise<void>;
+  /**
+   * Calls `listener` soon after the object may have changed. A hint: may come late, twice or never, so poll as well.
+   * Stores that cannot tell leave it out. Returns the unsubscribe function.
+   */
+  watch?(key: string, listener: () => void): () => void;
   /** Keys with the prefix, greater than `after`, ascending, at most `max`. A hint: may be stale. */
   list(prefix: string, options?: { after?: string; max?: number }): Promise<string[]>;
   close(): Promise<void>;
