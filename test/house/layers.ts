@@ -19,5 +19,6 @@ export const layers: Readonly<Record<string, readonly string[]>> = {
   server: [...stores, 'cluster', 'sql', 'ops'],
   proxy: core,
   client: core,
-  cli: ['base', 'server', 'client'],
+  bench: [...stores, 'cluster', 'sql', 'ops', 'server', 'client'],
+  cli: ['base', 'server', 'client', 'bench'],
 };

@@ -13,9 +13,19 @@ export const cliErrors = {
     message: 'no server runs on data directory {path}',
     hint: 'Start it: obstandby server --config FILE.',
   },
-  OBS_DEMO_SITE_ENDED: {
+  OBS_SITE_ENDED: {
     kind: 'unavailable',
     message: 'the server of site {site} ended with code {code}',
     hint: 'Read {log}.',
+  },
+  OBS_BENCH_PEER_MISSING: {
+    kind: 'invalid',
+    message: 'the benchmark needs {peer}',
+    hint: 'Install it (Debian: apt-get install {packages}) and run the benchmark again.',
+  },
+  OBS_BENCH_TOOL_FAILED: {
+    kind: 'invalid',
+    message: '{tool} failed: {what}',
+    hint: 'Run it by hand against the same server to see more.',
   },
 } as const satisfies Record<string, CatalogueRow>;

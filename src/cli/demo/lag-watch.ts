@@ -1,6 +1,6 @@
 /** Samples the standby's apply lag while the demo runs, shows it on a terminal, and gives its percentiles. */
 import type { TenantInfo } from '../../server/entry.ts';
-import type { DemoSite } from './site.ts';
+import type { LocalSite } from '../../client/local-site.ts';
 
 const sampleMs = 100;
 
@@ -8,7 +8,7 @@ export class LagWatch {
   readonly #samplesMs: number[] = [];
   readonly #show: (text: string) => void;
   readonly #tenant: string;
-  #site: DemoSite | undefined;
+  #site: LocalSite | undefined;
   #timer: NodeJS.Timeout | undefined;
   #busy = false;
 
@@ -18,7 +18,7 @@ export class LagWatch {
   }
 
   /** Watches this site, which is the standby now; undefined watches nobody. */
-  watch(site: DemoSite | undefined): void {
+  watch(site: LocalSite | undefined): void {
     this.#site = site;
     this.#timer ??= setInterval(() => this.#sample(), sampleMs);
   }

@@ -11,8 +11,8 @@ import { certificateText } from '../commands/role.ts';
 import type { Output } from '../output.ts';
 import { loadChinook } from './chinook.ts';
 import { LagWatch } from './lag-watch.ts';
-import { Ledger } from './ledger.ts';
-import { DemoSite } from './site.ts';
+import { Ledger } from '../../client/ledger.ts';
+import { LocalSite } from '../../client/local-site.ts';
 import { createTransport, type TransportKind } from './transport.ts';
 import { databaseDigest, judge } from './verdict.ts';
 
@@ -38,13 +38,15 @@ export interface DemoResult {
 const tenant = 'chinook';
 const writers = 8;
 const phaseMs = 3000;
+/** Half the default: an archive demo should not wait long for its archive. */
+const settings = { archive: { lagTargetMs: 500 } };
 const settleMs = 30_000;
 
 export async function runDemo(options: DemoOptions, output: Output): Promise<DemoResult> {
   const directory = mkdtempSync(join(tmpdir(), 'obstandby-demo-'));
   const sites = [
-    new DemoSite('site-a', directory, process.env),
-    new DemoSite('site-b', directory, process.env),
+    new LocalSite('site-a', directory, process.env, settings),
+    new LocalSite('site-b', directory, process.env, settings),
   ] as const;
   const interrupted = (): void => {
     void Promise.all(sites.map(site => site.kill())).then(() => process.exit(130));
@@ -72,7 +74,7 @@ async function play(
   options: DemoOptions,
   output: Output,
   directory: string,
-  [a, b]: readonly [DemoSite, DemoSite],
+  [a, b]: readonly [LocalSite, LocalSite],
 ): Promise<DemoResult> {
   const password = randomBytes(12).toString('hex');
   const credentials = { user: `root@${tenant}`, password };
@@ -90,15 +92,7 @@ async function play(
   const lag = new LagWatch(tenant, text => {
     if (process.stderr.isTTY && !output.json) process.stderr.write(`\r${text}\u001b[K`);
   });
-  const ledger = new Ledger(
-    [a, b].map(site => ({
-      name: site.name,
-      get sqlPort() {
-        return site.sqlPort;
-      },
-    })),
-    credentials,
-  );
+  const ledger = new Ledger([a, b], credentials);
   await ledger.prepare(a.sqlPort);
   ledger.start(writers);
   lag.watch(b);
@@ -163,7 +157,7 @@ async function changeRoles(
   lag: LagWatch,
   output: Output,
   title: string,
-  nextStandby: DemoSite,
+  nextStandby: LocalSite,
   change: () => Promise<void>,
 ): Promise<number> {
   output.note(title);
@@ -178,7 +172,7 @@ async function changeRoles(
 }
 
 /** True when both sites hold the same log and, after a checkpoint of each, the same database file. */
-async function compareSites(primary: DemoSite, standby: DemoSite): Promise<boolean> {
+async function compareSites(primary: LocalSite, standby: LocalSite): Promise<boolean> {
   const deadline = performance.now() + settleMs;
   while (performance.now() < deadline) {
     const ends = await Promise.all(
@@ -198,7 +192,7 @@ async function compareSites(primary: DemoSite, standby: DemoSite): Promise<boole
 }
 
 /** Waits until the old primary was fenced and its lost suffix counted. */
-async function completedCertificate(old: DemoSite, current: DemoSite): Promise<LossCertificate | null> {
+async function completedCertificate(old: LocalSite, current: LocalSite): Promise<LossCertificate | null> {
   const deadline = performance.now() + settleMs;
   for (;;) {
     for (const site of [current, old]) {
@@ -211,7 +205,7 @@ async function completedCertificate(old: DemoSite, current: DemoSite): Promise<L
   }
 }
 
-function connectText(a: DemoSite, b: DemoSite, password: string): string {
+function connectText(a: LocalSite, b: LocalSite, password: string): string {
   return [
     `site-b is primary, site-a is fenced; both keep running (pids ${a.pid}, ${b.pid}):`,
     `  mysql -h 127.0.0.1 -P ${b.sqlPort} -u root@${tenant} -p${password}`,

@@ -5,16 +5,16 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { ObError } from '../../base/errors.ts';
-import type { DemoSite } from './site.ts';
+import type { LocalSite } from '../../client/local-site.ts';
 
 export type TransportKind = 'tcp' | 'file' | 's3';
 
 export interface DemoTransport {
   readonly kind: TransportKind;
   /** before the standby exists: what the primary must do */
-  preparePrimary(primary: DemoSite): Promise<void>;
-  createStandby(standby: DemoSite, primary: DemoSite): Promise<void>;
-  switchover(from: DemoSite, to: DemoSite): Promise<void>;
+  preparePrimary(primary: LocalSite): Promise<void>;
+  createStandby(standby: LocalSite, primary: LocalSite): Promise<void>;
+  switchover(from: LocalSite, to: LocalSite): Promise<void>;
 }
 
 export interface TransportOptions {

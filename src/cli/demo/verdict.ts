@@ -7,7 +7,7 @@ import { createReadStream, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import type { LossCertificate } from '../../server/entry.ts';
-import type { Ledger } from './ledger.ts';
+import type { Ledger } from '../../client/ledger.ts';
 
 export interface LedgerVerdict {
   readonly commits: number;

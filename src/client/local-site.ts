@@ -1,6 +1,6 @@
 /**
- * A site of the demo: a data directory and a real server process on loopback. Starts, kills and stops it by its pid,
- * and never leaves one behind.
+ * A site on this machine: a data directory and a real server process on loopback. The demo, the benchmarks and the
+ * process tests run their sites with it: started, killed and stopped by pid, never left behind.
  */
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -8,11 +8,12 @@ import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { must } from '../../base/assert.ts';
-import { ObError } from '../../base/errors.ts';
-import { ApiClient } from '../../client/api-client.ts';
+import { stringify } from 'yaml';
+import { must } from '../base/assert.ts';
+import { ObError } from '../base/errors.ts';
+import { ApiClient } from './api-client.ts';
 
-const program = fileURLToPath(new URL('../../../bin/obstandby.js', import.meta.url));
+const program = fileURLToPath(new URL('../../bin/obstandby.js', import.meta.url));
 const stopMs = 10_000;
 
 interface Addresses {
@@ -21,19 +22,27 @@ interface Addresses {
   readonly httpAddress: string;
 }
 
-export class DemoSite {
+export class LocalSite {
   readonly name: string;
   readonly directory: string;
   readonly configFile: string;
   readonly #environment: NodeJS.ProcessEnv;
+  readonly #settings: Readonly<Record<string, object | string>>;
   #process: ChildProcess | undefined;
   #addresses: Addresses | undefined;
 
-  constructor(name: string, parent: string, environment: NodeJS.ProcessEnv) {
+  /** `settings`: configuration sections beside addresses and directory, as the schema spells them. */
+  constructor(
+    name: string,
+    parent: string,
+    environment: NodeJS.ProcessEnv,
+    settings: Readonly<Record<string, object | string>> = {},
+  ) {
     this.name = name;
     this.directory = join(parent, name);
     this.configFile = join(parent, `${name}.yaml`);
     this.#environment = environment;
+    this.#settings = settings;
     mkdirSync(parent, { recursive: true, mode: 0o700 });
     this.#writeConfig({ sql: 0, peer: 0, http: 0 });
   }
@@ -74,7 +83,7 @@ export class DemoSite {
       ([line]) => JSON.parse(String(line)) as Addresses & { ok: boolean },
     );
     const ended = once(child, 'exit').then(([code]) => {
-      throw new ObError('OBS_DEMO_SITE_ENDED', {
+      throw new ObError('OBS_SITE_ENDED', {
         site: this.name,
         code: Number(code),
         log: join(this.directory, 'server.log'),
@@ -83,7 +92,7 @@ export class DemoSite {
     const answer = await Promise.race([ready, ended]);
     ended.catch(() => {});
     if (!answer.ok)
-      throw new ObError('OBS_DEMO_SITE_ENDED', {
+      throw new ObError('OBS_SITE_ENDED', {
         site: this.name,
         code: 0,
         log: join(this.directory, 'server.log'),
@@ -123,15 +132,19 @@ export class DemoSite {
   }
 
   #writeConfig(ports: { sql: number; peer: number; http: number }): void {
-    const lines = [
-      `clusterName: ${this.name}`,
-      `dataDirectory: ${JSON.stringify(this.dataDirectory)}`,
-      `sql: { port: ${ports.sql} }`,
-      `peer: { port: ${ports.peer} }`,
-      `http: { port: ${ports.http} }`,
-      'archive: { lagTargetMs: 500 }',
-    ];
-    writeFileSync(this.configFile, `${lines.join('\n')}\n`, { mode: 0o600 });
+    const section = (name: string, port: number): object => ({
+      ...(this.#settings[name] as object | undefined),
+      port,
+    });
+    const config = {
+      ...this.#settings,
+      clusterName: this.name,
+      dataDirectory: this.dataDirectory,
+      sql: section('sql', ports.sql),
+      peer: section('peer', ports.peer),
+      http: section('http', ports.http),
+    };
+    writeFileSync(this.configFile, stringify(config), { mode: 0o600 });
   }
 }
 

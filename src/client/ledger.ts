@@ -1,5 +1,5 @@
 /**
- * The demo's own book: what its clients were told. Writers insert numbered rows through the MySQL protocol and note
+ * A book of what clients were told. Writers insert numbered rows through the MySQL protocol and note
  * each answer, so that at the end it can be said of every row: acknowledged and there, acknowledged and missing, or
  * never known.
  *
@@ -8,6 +8,7 @@
  */
 import { type Connection, createConnection } from 'mysql2/promise';
 
+/** Where writers may find the primary; the port may change when a site restarts. */
 export interface LedgerSite {
   readonly name: string;
   readonly sqlPort: number;
@@ -49,7 +50,7 @@ export class Ledger {
     const connection = await this.#connect(port);
     try {
       await connection.query(
-        'CREATE TABLE demo_ledger (n INTEGER PRIMARY KEY, writer INTEGER NOT NULL, note TEXT NOT NULL)',
+        'CREATE TABLE client_ledger (n INTEGER PRIMARY KEY, writer INTEGER NOT NULL, note TEXT NOT NULL)',
       );
     } finally {
       connection.destroy();
@@ -108,7 +109,7 @@ export class Ledger {
   async rowsAt(port: number): Promise<Set<number>> {
     const connection = await this.#connect(port);
     try {
-      const [rows] = await connection.query({ sql: 'SELECT n FROM demo_ledger', rowsAsArray: true });
+      const [rows] = await connection.query({ sql: 'SELECT n FROM client_ledger', rowsAsArray: true });
       return new Set((rows as unknown as [number][]).map(([n]) => n));
     } finally {
       connection.destroy();
@@ -136,7 +137,7 @@ export class Ledger {
       }
       try {
         await connection.execute({
-          sql: 'INSERT INTO demo_ledger (n, writer, note) VALUES (?, ?, ?)',
+          sql: 'INSERT INTO client_ledger (n, writer, note) VALUES (?, ?, ?)',
           values: [n, writer, `row ${n} of writer ${writer}`],
           timeout: answerTimeoutMs,
         });

@@ -1,0 +1,49 @@
+/** `obstandby bench <name>`: ratios against a peer, measured in one run; the last line is JSON. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { ObError } from '../../base/errors.ts';
+import { runBench } from '../../bench/bench.ts';
+import { benches } from '../../bench/registry.ts';
+import { runLocal } from '../command.ts';
+import { exitCodes } from '../exit-codes.ts';
+import { table } from '../output.ts';
+
+const roundsMin = 5;
+
+export function addBench(program: Command): void {
+  program
+    .command('bench')
+    .argument('[name]', `one of: ${benches.map(bench => bench.name).join(', ')}`)
+    .option('--rounds <n>', 'rounds per figure', String(roundsMin))
+    .option('--directory <dir>', 'measure the disk under this directory (default: the temporary directory)')
+    .option('--json', 'only the JSON line on standard output')
+    .description('measure this machine: capture, commit, apply, lag, switchover, memory')
+    .addHelpText('after', '\nExample:\n  obstandby bench commit --json')
+    .action(
+      async (name: string | undefined, options: { rounds: string; directory?: string; json?: boolean }) =>
+        runLocal(options, async output => {
+          if (name === undefined) {
+            const rows = benches.map(bench => [bench.name, bench.description, JSON.stringify(bench.goals)]);
+            output.result(
+              benches.map(({ name: bench, goals }) => ({ bench, goals })),
+              table(['BENCH', 'WHAT', 'GOALS'], rows),
+            );
+            return exitCodes.done;
+          }
+          const bench = benches.find(candidate => candidate.name === name);
+          if (bench === undefined)
+            throw new ObError('OBS_CLI_USAGE', { what: `there is no bench '${name}'` });
+          const directory = mkdtempSync(join(options.directory ?? tmpdir(), 'obstandby-bench-'));
+          try {
+            const rounds = Math.max(roundsMin, Number(options.rounds));
+            const report = await runBench(bench, { note: text => console.error(text), rounds, directory });
+            console.log(JSON.stringify(report));
+            return report.ok ? exitCodes.done : exitCodes.failed;
+          } finally {
+            rmSync(directory, { recursive: true, force: true });
+          }
+        }),
+    );
+}
