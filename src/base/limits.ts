@@ -128,8 +128,12 @@ export const peerRequestsMax = 16;
 export const peerRequestTimeoutMs = 15_000;
 /** Log bytes read for one chunk; a single group may be larger. */
 export const peerChunkBytes = 1_048_576;
-/** A chunk or snapshot piece on the wire: the largest group with its headers. */
-export const peerChunkFrameBytesMax = 33_554_432;
+/** A chunk or snapshot piece on the wire: one read, or one group, with its head. */
+export const peerChunkFrameBytesMax = 2_097_152;
+/** Snapshots under way at once. */
+export const peerSnapshotsMax = 4;
+/** A connection that asks for nothing is closed after this long. */
+export const peerIdleMs = 300_000;
 /** Log bytes a source may send ahead of what the standby has made durable. */
 export const peerCreditBytes = 8_388_608;
 /** The most credit that a source believes in. */
@@ -277,3 +281,8 @@ export const applyChunkBytesMax = 4_194_304;
 export const workersMax = 64;
 /** Messages to or from one worker in flight before the sender is at fault. */
 export const workerRequestsMax = 1_048_576;
+/** Page cache of a tenant's writer and of each of its readers; memory is taken as pages are used. */
+export const writerCacheKibibytes = 16_384;
+export const readerCacheKibibytes = 4_096;
+/** Undo marks of captured commits kept in a worker; older ones are undone by recovery. */
+export const undoMarksMax = 4_096;
