@@ -41,7 +41,7 @@ export class LocalSite {
     this.name = name;
     this.directory = join(parent, name);
     this.configFile = join(parent, `${name}.yaml`);
-    this.#environment = environment;
+    this.#environment = { ...environment };
     this.#settings = settings;
     mkdirSync(parent, { recursive: true, mode: 0o700 });
     this.#writeConfig({ sql: 0, peer: 0, http: 0 });
@@ -58,6 +58,16 @@ export class LocalSite {
   get addresses(): Addresses {
     if (this.#addresses === undefined) throw new ObError('OBS_CLI_NOT_RUNNING', { path: this.dataDirectory });
     return this.#addresses;
+  }
+
+  get isRunning(): boolean {
+    const child = this.#process;
+    return child !== undefined && child.exitCode === null && child.signalCode === null;
+  }
+
+  /** The next start goes without this variable. */
+  clearEnvironment(name: string): void {
+    delete this.#environment[name];
   }
 
   get pid(): number | undefined {
