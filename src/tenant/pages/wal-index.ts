@@ -1,0 +1,278 @@
+/**
+ * Reads and writes the wal-index (`-shm`) of a database that SQLite has mapped at the same time.
+ *
+ * Everything read is checked: version, byte order, both copies equal, own checksum. Nothing may be written without
+ * SQLite's write lock (an open BEGIN IMMEDIATE); the lock bytes are never written at all. Readers see a new state
+ * when copy 0 of the header is complete, because they read copy 0, then copy 1, and want them equal: so copy 1 is
+ * written first.
+ *
+ * Writes start and end on 8-byte borders: aligned words were never seen torn through a mapping, others are.
+ */
+import { assert } from '../../base/assert.ts';
+import { ObError } from '../../base/errors.ts';
+import { indexHeaderReadsMax } from '../../base/limits.ts';
+import type { DatabaseFiles } from './database-files.ts';
+import { wordBuffer } from './scratch.ts';
+import {
+  framesInRegion,
+  hashSlot,
+  indexHeaderBytes,
+  pageNumbersAt,
+  regionBytes,
+  regionSlots,
+  regionSlotsAt,
+  WalChecksum,
+  type WalMark,
+  walVersion,
+} from './wal-format.ts';
+
+const copyBytes = 48;
+const copyWords = copyBytes / 4;
+
+// word offsets in a copy of the header
+const versionWord = 0;
+const changeWord = 2;
+const flagsWord = 3;
+const maxFrameWord = 4;
+const databasePagesWord = 5;
+const checksum1Word = 6;
+const checksum2Word = 7;
+const salt1Word = 8;
+const salt2Word = 9;
+const ownChecksumWord = 10;
+// behind both copies
+const backfilledWord = 24;
+
+/** The header as last read. */
+export class WalIndexHeader {
+  readonly #files: DatabaseFiles;
+  readonly #memory = wordBuffer(indexHeaderBytes);
+  readonly #own = new WalChecksum();
+  /** isInit 1, little-endian checksums, and the page size with 65536 as 1 */
+  readonly #flags: number;
+
+  constructor(files: DatabaseFiles) {
+    this.#files = files;
+    const { pageBytes } = files;
+    this.#flags = 1 | (((pageBytes & 0xff00) | (pageBytes >>> 16)) << 16);
+  }
+
+  /** grows by one with every commit */
+  get change(): number {
+    return (this.#memory.words[changeWord] as number) >>> 0;
+  }
+  /** last committed frame; 0 for an empty WAL */
+  get maxFrame(): number {
+    return (this.#memory.words[maxFrameWord] as number) >>> 0;
+  }
+  get databasePages(): number {
+    return (this.#memory.words[databasePagesWord] as number) >>> 0;
+  }
+  get checksum1(): number {
+    return this.#memory.words[checksum1Word] as number;
+  }
+  get checksum2(): number {
+    return this.#memory.words[checksum2Word] as number;
+  }
+  get salt1(): number {
+    return this.#memory.words[salt1Word] as number;
+  }
+  get salt2(): number {
+    return this.#memory.words[salt2Word] as number;
+  }
+  /** frames that are in the database file already; may grow at any time */
+  get backfilled(): number {
+    return (this.#memory.words[backfilledWord] as number) >>> 0;
+  }
+
+  mark(): WalMark {
+    return {
+      salt1: this.salt1,
+      salt2: this.salt2,
+      frame: this.maxFrame,
+      databasePages: this.databasePages,
+    };
+  }
+
+  /** Reads the shared header. Throws OBS_TENANT_WAL_INDEX if it is not one this code understands. */
+  read(): void {
+    for (let attempt = 0; attempt < indexHeaderReadsMax; attempt++) {
+      const { bytes } = this.#memory;
+      const got = this.#files.readShm(bytes, 0, indexHeaderBytes, 0);
+      if (got !== indexHeaderBytes) throw this.#refuse(`it has ${got} bytes`);
+      // Two copies that differ: another connection is between its two writes.
+      if (this.#copiesEqual()) {
+        this.#check();
+        return;
+      }
+    }
+    throw this.#refuse('its two headers stay different');
+  }
+
+  /**
+   * Makes a new last frame visible to every reader of the file. Only under the write lock, after `read`.
+   * The checksum is the one stored in that frame.
+   */
+  publish(next: WalMark, checksum1: number, checksum2: number): void {
+    const { words, bytes } = this.#memory;
+    words[versionWord] = walVersion;
+    words[changeWord] = (this.change + 1) | 0;
+    words[flagsWord] = this.#flags;
+    words[maxFrameWord] = next.frame;
+    words[databasePagesWord] = next.databasePages;
+    words[checksum1Word] = checksum1;
+    words[checksum2Word] = checksum2;
+    words[salt1Word] = next.salt1;
+    words[salt2Word] = next.salt2;
+    this.#own.set(0, 0);
+    this.#own.add(words, 0, ownChecksumWord);
+    words[ownChecksumWord] = this.#own.sum1;
+    words[ownChecksumWord + 1] = this.#own.sum2;
+    words.copyWithin(copyWords, 0, copyWords);
+    this.#files.writeShm(bytes, copyBytes, copyBytes, copyBytes);
+    this.#files.writeShm(bytes, 0, copyBytes, 0);
+  }
+
+  #copiesEqual(): boolean {
+    const { words } = this.#memory;
+    for (let word = 0; word < copyWords; word++) {
+      if (words[word] !== words[copyWords + word]) return false;
+    }
+    return true;
+  }
+
+  #check(): void {
+    const { words } = this.#memory;
+    const version = (words[versionWord] as number) >>> 0;
+    if (version !== walVersion) throw this.#refuse(`version ${version}, not ${walVersion}`);
+    if (words[flagsWord] !== this.#flags) {
+      throw this.#refuse(
+        `flags 0x${((words[flagsWord] as number) >>> 0).toString(16)}, not 0x${this.#flags.toString(16)}`,
+      );
+    }
+    this.#own.set(0, 0);
+    this.#own.add(words, 0, ownChecksumWord);
+    if (words[ownChecksumWord] !== this.#own.sum1 || words[ownChecksumWord + 1] !== this.#own.sum2) {
+      throw this.#refuse('its checksum is wrong');
+    }
+  }
+
+  #refuse(detail: string): ObError {
+    return new ObError('OBS_TENANT_WAL_INDEX', { path: this.#files.path, detail });
+  }
+}
+
+/** A private copy of one region, kept equal to the shared one up to the last committed frame. */
+export class WalIndexRegion {
+  readonly #region: number;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #pageNumbers: Uint32Array;
+  readonly #slots: Uint16Array;
+  #used = 0;
+  /** entries and slots changed since the last write */
+  #writtenUpTo = 0;
+  #lowSlot = regionSlots;
+  #highSlot = -1;
+
+  constructor(region: number) {
+    this.#region = region;
+    const memory = new ArrayBuffer(regionBytes);
+    this.#bytes = new Uint8Array(memory);
+    this.#pageNumbers = new Uint32Array(memory, pageNumbersAt(region) * 4, framesInRegion(region));
+    this.#slots = new Uint16Array(memory, regionSlotsAt, regionSlots);
+  }
+
+  get region(): number {
+    return this.#region;
+  }
+
+  /** Frames indexed so far. */
+  get used(): number {
+    return this.#used;
+  }
+
+  get isFull(): boolean {
+    return this.#used === framesInRegion(this.#region);
+  }
+
+  /**
+   * Takes over the shared region with its first `used` entries. What a dead writer left behind them is cleared, here
+   * and in the file, before it can come to life. Returns the page number of each entry.
+   */
+  load(files: DatabaseFiles, used: number): Uint32Array {
+    assert(used <= framesInRegion(this.#region), 'a region indexes a bounded number of frames');
+    const position = this.#region * regionBytes;
+    this.#bytes.fill(0);
+    files.readShm(this.#bytes, 0, regionBytes, position);
+    let remnants = false;
+    for (let index = used; index < this.#pageNumbers.length; index++) {
+      if (this.#pageNumbers[index] !== 0) remnants = true;
+    }
+    this.#pageNumbers.fill(0, used);
+    for (let slot = 0; slot < regionSlots; slot++) {
+      if ((this.#slots[slot] as number) > used) {
+        this.#slots[slot] = 0;
+        remnants = true;
+      }
+    }
+    for (let index = 0; index < used; index++) {
+      if (this.#pageNumbers[index] === 0) {
+        throw new ObError('OBS_TENANT_WAL_INDEX', {
+          path: files.path,
+          detail: `entry ${index + 1} of region ${this.#region} is empty`,
+        });
+      }
+    }
+    this.#used = used;
+    this.#settled();
+    if (remnants) this.#writeBehind(files, used);
+    return this.#pageNumbers.subarray(0, used);
+  }
+
+  /** Indexes the next frame. */
+  add(pgno: number): void {
+    assert(!this.isFull, 'a frame goes to the region that has room for it');
+    this.#pageNumbers[this.#used] = pgno;
+    this.#used++;
+    let slot = hashSlot(pgno);
+    while (this.#slots[slot] !== 0) slot = (slot + 1) & (regionSlots - 1);
+    this.#slots[slot] = this.#used;
+    if (slot < this.#lowSlot) this.#lowSlot = slot;
+    if (slot > this.#highSlot) this.#highSlot = slot;
+  }
+
+  /**
+   * Writes what `add` changed: page numbers before the slots that point at them, so that a reader that finds a slot
+   * finds its page. A region that was empty is written whole, which also clears what an older generation left there.
+   */
+  write(files: DatabaseFiles): void {
+    if (this.#used === this.#writtenUpTo) return;
+    const position = this.#region * regionBytes;
+    const start = pageNumbersAt(this.#region) * 4;
+    if (this.#writtenUpTo === 0) {
+      files.writeShm(this.#bytes, start, regionBytes - start, position + start);
+    } else {
+      const from = (start + this.#writtenUpTo * 4) & ~7;
+      const to = (start + this.#used * 4 + 7) & ~7;
+      files.writeShm(this.#bytes, from, to - from, position + from);
+      const low = (regionSlotsAt + this.#lowSlot * 2) & ~7;
+      const high = (regionSlotsAt + this.#highSlot * 2 + 8) & ~7;
+      files.writeShm(this.#bytes, low, high - low, position + low);
+    }
+    this.#settled();
+  }
+
+  /** Clears everything behind the first `used` entries in the shared region: slots first, then page numbers. */
+  #writeBehind(files: DatabaseFiles, used: number): void {
+    const position = this.#region * regionBytes;
+    files.writeShm(this.#bytes, regionSlotsAt, regionBytes - regionSlotsAt, position + regionSlotsAt);
+    const from = (pageNumbersAt(this.#region) * 4 + used * 4) & ~7;
+    files.writeShm(this.#bytes, from, regionSlotsAt - from, position + from);
+  }
+
+  #settled(): void {
+    this.#writtenUpTo = this.#used;
+    this.#lowSlot = regionSlots;
+    this.#highSlot = -1;
+  }
+}
