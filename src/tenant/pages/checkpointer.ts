@@ -5,7 +5,8 @@
  * a commit keeps SQLite's PASSIVE checkpoint from copying anything newer. `pin` at a log position; when that position
  * is committed by the majority, `copy`; when the copy is complete, `makeDurable`, which flushes the file and then
  * writes the checkpoint record. What must never happen is an uncommitted page in the file: redo could not take it out
- * again. `copy` asserts it afterwards.
+ * again. `copy` asserts it afterwards. Nor may a pin be copied after the database shrank: SQLite would skip the pages
+ * that a commit not yet in the log's safety has cut off, and count them as copied.
  *
  * The WAL starts again at its first frame only when a checkpoint caught up with the last commit. A leader that is
  * written to all the time never gets there by itself: above its WAL limit the engine holds new writes, waits until all
@@ -15,7 +16,7 @@
 import type Database from 'better-sqlite3';
 import { assert, must } from '../../base/assert.ts';
 import type { LogPosition } from '../../base/log-access.ts';
-import { type Lsn, lsn } from '../../base/scalars.ts';
+import { type Lsn, lsn as asLsn } from '../../base/scalars.ts';
 import type { CheckpointMeta } from './checkpoint-meta.ts';
 import type { Connection } from './connection.ts';
 import type { DatabaseFiles } from './database-files.ts';
@@ -24,14 +25,17 @@ import { WalIndexHeader } from './wal-index.ts';
 
 interface Pin {
   readonly position: LogPosition;
+  readonly lsn: Lsn;
   readonly mark: WalMark;
 }
 
 export type CopyOutcome =
-  /** the file holds everything up to the pin */
-  | { readonly kind: 'complete'; readonly position: LogPosition }
-  /** a reader still needs older pages: try again later, the pin stays */
-  | { readonly kind: 'held-back'; readonly copiedFrames: number; readonly wantedFrames: number };
+  /** the file holds everything up to the pin, which is released */
+  | { readonly kind: 'complete' }
+  /** a reader still needs older pages: try again later; the pin stays */
+  | { readonly kind: 'held-back'; readonly copiedFrames: number; readonly wantedFrames: number }
+  /** the database has become smaller since: pin again; this one was released and nothing was copied */
+  | { readonly kind: 'outdated' };
 
 interface CheckpointResult {
   readonly busy: number;
@@ -73,7 +77,7 @@ export class Checkpointer {
     this.#begin = options.guard.prepare('BEGIN');
     this.#look = options.guard.prepare('SELECT 1 FROM sqlite_schema LIMIT 1');
     this.#end = options.guard.prepare('COMMIT');
-    this.#handedLsn = options.meta.record?.position.lsn ?? lsn(0);
+    this.#handedLsn = options.meta.record?.position.lsn ?? asLsn(0);
   }
 
   /** The newest LSN whose pages may be in the file; a snapshot or recovery must redo at least up to it. */
@@ -81,21 +85,23 @@ export class Checkpointer {
     return this.#handedLsn;
   }
 
-  /** The position waiting to be copied, if any. */
-  get pinned(): LogPosition | undefined {
-    return this.#pin?.position;
+  /** The newest LSN waiting to be copied: `copy` may be called when it is committed. */
+  get pinnedLsn(): Lsn | undefined {
+    return this.#pin?.lsn;
   }
 
   /**
-   * Pins the database as it is now: `position` is the log's after the last captured (or applied) commit. Call while no
-   * write transaction is open. An older pin is replaced.
+   * Pins the database as it is now. `lsn`: the log's end after the last captured (or applied) commit. `position`: what
+   * the checkpoint record will say, a committed position not after it. Call while no write transaction is open. An older
+   * pin is replaced.
    */
-  pin(position: LogPosition): void {
+  pin(position: LogPosition, lsn: Lsn): void {
+    assert(position.lsn <= lsn, 'the record starts redo no later than what was copied');
     this.release();
     this.#begin.run();
     this.#look.get();
     this.#header.read();
-    this.#pin = { position, mark: this.#header.mark() };
+    this.#pin = { position, lsn, mark: this.#header.mark() };
   }
 
   /** Gives the pin up. */
@@ -104,23 +110,24 @@ export class Checkpointer {
     if (this.#guard.inTransaction) this.#end.run();
   }
 
-  /** Copies up to the pin, whose position the majority must have committed. Releases the pin when complete. */
+  /** Copies up to the pin, whose LSN the majority must have committed. */
   copy(): CopyOutcome {
     const pin = must(this.#pin, 'a checkpoint is pinned before it copies');
     assert(this.#guard.inTransaction, 'the pin is held');
     assert(!this.#worker.inTransaction, 'a checkpoint runs outside transactions');
     const header = this.#header;
     header.read();
-    const sameGeneration = header.salt1 === pin.mark.salt1 && header.salt2 === pin.mark.salt2;
     // A pin in a WAL that was all copied already does not keep SQLite from restarting it: then nothing is left to copy.
-    if (sameGeneration && header.backfilled < pin.mark.frame) {
-      this.#handedLsn = pin.position.lsn;
+    const copied = header.salt1 !== pin.mark.salt1 || header.backfilled >= pin.mark.frame;
+    if (!copied) {
+      if (header.databasePages < pin.mark.databasePages) {
+        this.release();
+        return { kind: 'outdated' };
+      }
+      this.#handedLsn = pin.lsn;
       this.#worker.pragma('wal_checkpoint(PASSIVE)');
       header.read();
-      assert(
-        header.salt1 === pin.mark.salt1 && header.salt2 === pin.mark.salt2,
-        'a pinned WAL does not restart',
-      );
+      assert(header.salt1 === pin.mark.salt1, 'a pinned WAL does not restart');
       assert(
         header.backfilled <= pin.mark.frame,
         `only committed frames reach the database file (${header.backfilled} > ${pin.mark.frame})`,
@@ -129,15 +136,14 @@ export class Checkpointer {
         return { kind: 'held-back', copiedFrames: header.backfilled, wantedFrames: pin.mark.frame };
       }
     }
-    this.#handedLsn = pin.position.lsn;
     this.#copied = pin;
     this.release();
-    return { kind: 'complete', position: pin.position };
+    return { kind: 'complete' };
   }
 
   /**
-   * Waits up to `waitMs` (blocking the thread) for readers to end, copies everything and empties the WAL. For a WAL
-   * above its limit. Only when all that was ever committed locally is at `position` and committed by the majority.
+   * Waits up to `waitMs` (blocking the thread) for readers to end, copies everything and empties the WAL: for a WAL
+   * above its limit. Only while all that was ever committed locally is committed by the majority, at `position`.
    */
   copyAll(position: LogPosition, waitMs: number): CopyOutcome {
     this.release();
@@ -146,12 +152,12 @@ export class Checkpointer {
     const mark = this.#header.mark();
     this.#handedLsn = position.lsn;
     const [result] = this.#withTimeout(waitMs, () => this.#worker.pragma('wal_checkpoint(TRUNCATE)'));
-    const { busy, log, checkpointed } = must(result, 'a checkpoint answers with one row');
-    if (busy !== 0 && checkpointed < log) {
+    const { log, checkpointed } = must(result, 'a checkpoint answers with one row');
+    if (checkpointed < log) {
       return { kind: 'held-back', copiedFrames: checkpointed, wantedFrames: log };
     }
-    this.#copied = { position, mark };
-    return { kind: 'complete', position };
+    this.#copied = { position, lsn: position.lsn, mark };
+    return { kind: 'complete' };
   }
 
   /** Flushes the file and writes the record of the last complete copy. Blocks for the time of two flushes. */

@@ -145,7 +145,8 @@ export class WalIndexHeader {
     const { words } = this.#memory;
     const version = (words[versionWord] as number) >>> 0;
     if (version !== walVersion) throw this.#refuse(`version ${version}, not ${walVersion}`);
-    if (words[flagsWord] !== this.#flags) {
+    // Before the first frame SQLite leaves the page size 0.
+    if (words[flagsWord] !== this.#flags && !(words[flagsWord] === 1 && words[maxFrameWord] === 0)) {
       throw this.#refuse(
         `flags 0x${((words[flagsWord] as number) >>> 0).toString(16)}, not 0x${this.#flags.toString(16)}`,
       );
