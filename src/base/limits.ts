@@ -13,8 +13,6 @@ export const loginBytesMax = 131_072;
 export const loginTimeoutMs = 10_000;
 /** A whole client packet, joined from its 16 MB parts (MySQL's max_allowed_packet, its default). */
 export const statementBytesMaxDefault = 67_108_864;
-/** Commands a client may send ahead of its answers before its socket is paused. */
-export const pipelinedCommandsMax = 256;
 /** Bytes of commands a client may send ahead of its answers before its socket is paused. */
 export const pipelinedBytesMax = 1_048_576;
 /** Answer bytes waiting in a socket before the connection stops taking commands. */
