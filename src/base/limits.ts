@@ -284,3 +284,7 @@ export const writerCacheKibibytes = 16_384;
 export const readerCacheKibibytes = 4_096;
 /** Undo marks of captured commits kept in a worker; older ones are undone by recovery. */
 export const undoMarksMax = 4_096;
+/** An archiver hears of new commits at most this often. */
+export const archiverNoticeMs = 5;
+/** How often a reader asks for the next manifest. */
+export const archivePollMs = 250;

@@ -4,20 +4,12 @@
  */
 import type { AccessMode, ProposalEra } from '../base/log-access.ts';
 import type { Lsn, RoleEpoch, Scn, TenantId, WallMicros } from '../base/scalars.ts';
+import type { LossCertificate, SwitchoverStatus, TenantRole } from '../role/row.ts';
+import type { StepReport } from '../role/steps.ts';
 import type { StandbyLag, SyncStatus } from '../standby/sync-status.ts';
 
-export type TenantRole = 'PRIMARY' | 'STANDBY' | 'RESTORE';
-
-/** OceanBase's switchover statuses, spelled as its views spell them. */
-export type SwitchoverStatus =
-  | 'NORMAL'
-  | 'PREPARE SWITCHING TO STANDBY'
-  | 'SWITCHING TO STANDBY'
-  | 'PREPARE SWITCHING TO PRIMARY'
-  | 'SWITCHING TO PRIMARY'
-  | 'PREPARE FLASHBACK'
-  | 'FLASHBACK';
-
+export type { LossCertificate, SwitchoverStatus, TenantRole } from '../role/row.ts';
+export type { StepReport } from '../role/steps.ts';
 export type { LagPair, StandbyLag, SyncStatus } from '../standby/sync-status.ts';
 
 export interface TenantInfo {
@@ -72,34 +64,6 @@ export interface TenantInfo {
     readonly ackedLsn: Lsn;
     readonly ackedTime: WallMicros | null;
   }[];
-}
-
-/** What a failover could not save, said exactly. */
-export interface LossCertificate {
-  readonly tenant: string;
-  readonly incarnation: string;
-  readonly oldEpoch: RoleEpoch;
-  readonly newEpoch: RoleEpoch;
-  /** everything up to here is kept, nothing after it */
-  readonly cutLsn: Lsn;
-  readonly cutScn: Scn;
-  /** how far the old primary is known to have got, and when it was last heard */
-  readonly knownEndLsn: Lsn | null;
-  readonly knownEndScn: Scn | null;
-  readonly lastContact: WallMicros | null;
-  /** filled when the old primary's log was seen: exact count of transactions after the cut */
-  readonly lostTransactions: number | null;
-  readonly lostLsnEnd: Lsn | null;
-  readonly lostScnEnd: Scn | null;
-  readonly forced: boolean;
-}
-
-export interface StepReport {
-  readonly step: string;
-  readonly site: string;
-  readonly state: 'planned' | 'running' | 'done' | 'failed';
-  readonly detail: string;
-  readonly ms: number;
 }
 
 export interface SwitchoverOutcome {

@@ -1,0 +1,323 @@
+/**
+ * Fencing: what a site does when it learns of an epoch above its own, what it must find out before it serves after a
+ * restart, and how a new primary reaches the old one.
+ *
+ * Never: lets a superseded primary take one more write (W6), nor clears the mark before its log is known to be a prefix
+ * of the newer history.
+ */
+import { isObError, ObError } from '../base/errors.ts';
+import { roleProbesMax } from '../base/limits.ts';
+import { call, type EpochSign, type Procedure, type RoleContext } from './procedure.ts';
+import {
+  type FencedRecord,
+  holdsWrites,
+  type LogSuffix,
+  type LossCertificate,
+  type RoleRow,
+  supersedes,
+  withCancelled,
+} from './row.ts';
+import { describePeer } from './seal-search.ts';
+import { change, load, rowChanged } from './transition.ts';
+
+/** The site wrote the history of its epoch, so that its log may hold what a newer primary never had. */
+const wroteHistory = (row: RoleRow): boolean =>
+  row.fenced === null &&
+  (holdsWrites(row) ||
+    row.sealed !== null ||
+    row.operation?.kind === 'to-standby' ||
+    row.operation?.kind === 'reopen');
+
+/** Whether a sign obliges this site to stop at once. Asked before anything is loaded or awaited. */
+export const mustStop = (row: RoleRow, sign: EpochSign): boolean =>
+  supersedes(sign, row) && (holdsWrites(row) || (wroteHistory(row) && sign.certainty === 'opened'));
+
+/** Takes note of a newer epoch. A primary stops; a standby remembers the epoch. Resolves with the row after it. */
+export function* heedEpoch(context: RoleContext, seen: EpochSign): Procedure<RoleRow> {
+  if (holdsWrites(context.row())) {
+    yield* call('local', 'refuseWrites', `epoch ${seen.epoch} of site ${seen.site}`);
+  }
+  const row = yield* load(context);
+  if (!supersedes(seen, row) && row.fenced === null) return row;
+  const sign = yield* completeSign(context, seen);
+  if (row.fenced !== null) return yield* completeFence(context, sign);
+  if (holdsWrites(row)) return yield* fence(context, sign);
+  if (sign.certainty === 'claimed') return row;
+  if (!wroteHistory(row)) return yield* followEpoch(context, sign);
+  return yield* settleSealed(context, sign);
+}
+
+/** Asks the newer primary where its history left ours, when the sign did not say. */
+function* completeSign(context: RoleContext, sign: EpochSign): Procedure<EpochSign> {
+  if (sign.cut !== null || sign.address === null || sign.inherited) return sign;
+  try {
+    const description = yield* describePeer(context, sign.address);
+    const { opening } = description;
+    return opening === null || opening.epoch !== sign.epoch ? sign : { ...sign, cut: opening.cut };
+  } catch (error) {
+    if (isObError(error)) return sign;
+    throw error;
+  }
+}
+
+function* fence(context: RoleContext, sign: EpochSign): Procedure<RoleRow> {
+  yield* change(
+    context,
+    row => {
+      if (row.fenced === null && !supersedes(sign, row)) throw rowChanged(row);
+    },
+    row => ({
+      ...row,
+      role: 'STANDBY',
+      switchoverStatus: 'NORMAL',
+      epoch: sign.epoch,
+      operation: null,
+      step: null,
+      sealed: null,
+      cancelled: row.operation === null ? row.cancelled : withCancelled(row, row.operation.id),
+      fenced: row.fenced ?? fencedRecord(context, row, sign),
+    }),
+  );
+  return yield* completeFence(context, sign);
+}
+
+const fencedRecord = (context: RoleContext, row: RoleRow, sign: EpochSign): FencedRecord => ({
+  ownEpoch: row.opening?.epoch ?? row.epoch,
+  by: { epoch: sign.epoch, site: sign.site, address: sign.address },
+  cut: sign.cut,
+  suffix: null,
+  time: context.now(),
+});
+
+/** The rest of fencing; run again at every start of a fenced site, and whenever more is learned about the cut. */
+export function* completeFence(context: RoleContext, sign: EpochSign | null): Procedure<RoleRow> {
+  let row = context.row();
+  if (row.fenced === null) return row;
+  yield* call('local', 'demote');
+  const before = yield* call('local', 'observe');
+  yield* call('local', 'changeMode', 'RAW_WRITE', before.end.scn);
+  const cut = sign?.cut ?? row.fenced.cut;
+  if (cut === null || row.fenced.suffix !== null) return row;
+  const { end } = yield* call('local', 'observe');
+  const suffix: LogSuffix =
+    end.lsn <= cut.lsn ? { transactions: 0, end } : yield* call('local', 'countSuffix', cut);
+  const prefix = end.lsn < cut.lsn || (end.lsn === cut.lsn && end.checksum === cut.checksum);
+  const newPrimary = sign?.address ?? row.fenced.by.address;
+  if (prefix && newPrimary !== null) yield* call('local', 'follow', newPrimary);
+  row = yield* change(
+    context,
+    each => {
+      if (each.fenced === null) throw rowChanged(each);
+    },
+    each =>
+      each.fenced === null
+        ? each
+        : {
+            ...each,
+            epoch: sign !== null && sign.epoch > each.epoch ? sign.epoch : each.epoch,
+            // A log that ends at or before the cut holds nothing that the new primary lacks: an ordinary standby.
+            fenced: prefix ? null : { ...each.fenced, cut, suffix },
+          },
+  );
+  yield* reportSuffix(context, row, suffix, sign);
+  return row;
+}
+
+/** Tells the new primary, so that its certificate becomes exact; it asks by itself too, so a failure may pass. */
+function* reportSuffix(
+  context: RoleContext,
+  row: RoleRow,
+  suffix: LogSuffix,
+  sign: EpochSign | null,
+): Procedure<void> {
+  const by = row.fenced?.by ?? sign;
+  const address = by?.address ?? null;
+  if (by === null || address === null) return;
+  try {
+    yield* call('peers', 'control', address, {
+      op: 'report-suffix',
+      epoch: by.epoch,
+      ownEpoch: row.fenced?.ownEpoch ?? row.opening?.epoch ?? row.epoch,
+      site: row.site,
+      suffix,
+    });
+  } catch (error) {
+    if (!isObError(error)) throw error;
+  }
+}
+
+/** A standby remembers the newest epoch; a promotion that was under way on the older history is void. */
+function* followEpoch(context: RoleContext, sign: EpochSign): Procedure<RoleRow> {
+  return yield* change(
+    context,
+    row => {
+      if (wroteHistory(row)) throw rowChanged(row);
+    },
+    row => {
+      if (row.epoch >= sign.epoch) return row;
+      const { operation } = row;
+      const seen = { ...row, epoch: sign.epoch };
+      if (operation === null || operation.kind === 'undo' || operation.kind === 'undo-activate') return seen;
+      const cancelled = withCancelled(row, operation.id);
+      if (operation.kind === 'activate') {
+        return { ...seen, cancelled, operation: { ...operation, kind: 'undo-activate' }, step: 'V1' };
+      }
+      return { ...seen, cancelled, switchoverStatus: 'NORMAL', operation: null, step: null };
+    },
+  );
+}
+
+/** A sealed primary whose successor opened: its seal has been used, or somebody failed over past it. */
+function* settleSealed(context: RoleContext, sign: EpochSign): Procedure<RoleRow> {
+  const { sealed } = context.row();
+  const continued =
+    sign.inherited ||
+    (sign.cut !== null &&
+      sealed !== null &&
+      sign.cut.lsn === sealed.position.lsn &&
+      sign.cut.checksum === sealed.position.checksum);
+  if (continued) return yield* releaseSeal(context, sign);
+  if (sign.cut === null) return context.row();
+  return yield* fence(context, sign);
+}
+
+/** The new primary continues exactly where this site was sealed: an ordinary standby from now on. */
+export function* releaseSeal(context: RoleContext, sign: EpochSign): Procedure<RoleRow> {
+  return yield* change(
+    context,
+    row => {
+      if (holdsWrites(row)) throw rowChanged(row);
+    },
+    row => ({
+      ...row,
+      role: 'STANDBY',
+      switchoverStatus: 'NORMAL',
+      epoch: sign.epoch > row.epoch ? sign.epoch : row.epoch,
+      sealed: null,
+      operation: null,
+      step: null,
+    }),
+  );
+}
+
+/**
+ * Before a primary serves after a restart: no higher epoch may exist. The archive chain can say so alone; without it every
+ * registered follower has to. Returns false when a newer epoch turned up meanwhile.
+ */
+export function* confirmEpoch(
+  context: RoleContext,
+  waiting: (names: readonly string[]) => void,
+): Procedure<boolean> {
+  if (context.settings.restartFencing === 'off') return true;
+  for (;;) {
+    const row = context.row();
+    if (row.fenced !== null || context.fencing() !== null) return false;
+    if (context.openAnyway()) return true;
+    const silent: string[] = [];
+    const archive = yield* call('archive', 'configured');
+    let confirmed = false;
+    if (archive !== null) {
+      try {
+        const head = yield* call('archive', 'head');
+        if (supersedes(head, row)) {
+          yield* heedEpoch(context, {
+            ...head,
+            address: null,
+            certainty: 'claimed',
+            cut: null,
+            inherited: false,
+          });
+          return false;
+        }
+        confirmed = true;
+      } catch (error) {
+        if (!isObError(error)) throw error;
+        silent.push(archive);
+      }
+    }
+    const followers = (yield* call('peers', 'followerAddresses')).slice(0, roleProbesMax);
+    let answered = 0;
+    for (const address of followers) {
+      try {
+        const { epoch, site, opening } = yield* describePeer(context, address);
+        const cut = opening?.epoch === epoch ? opening.cut : null;
+        if (supersedes({ epoch, site }, row) && epoch > row.epoch) {
+          yield* heedEpoch(context, { epoch, site, address, certainty: 'opened', cut, inherited: false });
+          return false;
+        }
+        answered += 1;
+      } catch (error) {
+        if (!isObError(error)) throw error;
+        silent.push(address);
+      }
+    }
+    if (confirmed || answered === followers.length) return context.fencing() === null;
+    waiting(silent);
+    yield* call('timer', 'sleep', context.settings.fenceRetryMs);
+  }
+}
+
+/** After a failover: tells the old primary until it has heard, and takes its count of what was lost. */
+export function* notifyOldPrimary(context: RoleContext): Procedure<void> {
+  for (;;) {
+    const row = context.row();
+    const { unfenced, opening } = row;
+    if (unfenced === null || unfenced.address === null || opening === null || !holdsWrites(row)) return;
+    try {
+      const reply = yield* call('peers', 'control', unfenced.address, {
+        op: 'fence-notice',
+        epoch: opening.epoch,
+        site: row.site,
+        address: context.settings.address,
+        cut: opening.cut,
+      });
+      if (reply.kind === 'fenced') {
+        yield* completeCertificate(context, opening.epoch, reply.suffix);
+        return;
+      }
+    } catch (error) {
+      if (!isObError(error)) throw error;
+    }
+    yield* call('timer', 'sleep', context.settings.fenceRetryMs);
+  }
+}
+
+/** Makes the loss certificate of that failover exact, and ends the notices. A repeat changes nothing. */
+export function* completeCertificate(
+  context: RoleContext,
+  newEpoch: RoleRow['epoch'],
+  suffix: LogSuffix | null,
+): Procedure<RoleRow> {
+  const row = context.row();
+  const certificate = row.certificate;
+  if (certificate === null || certificate.newEpoch !== newEpoch) return row;
+  if (row.unfenced === null && certificate.lostTransactions !== null) return row;
+  return yield* change(
+    context,
+    () => {},
+    each => ({
+      ...each,
+      unfenced: null,
+      certificate: each.certificate === null ? null : withSuffix(each.certificate, suffix),
+    }),
+  );
+}
+
+const withSuffix = (certificate: LossCertificate, suffix: LogSuffix | null): LossCertificate =>
+  suffix === null || certificate.lostTransactions !== null
+    ? certificate
+    : {
+        ...certificate,
+        lostTransactions: suffix.transactions,
+        lostLsnEnd: suffix.end.lsn,
+        lostScnEnd: suffix.end.scn,
+      };
+
+/** The error a write meets while this site is fenced. */
+export const staleEpoch = (row: RoleRow, sign: { epoch: RoleRow['epoch']; site: string }): ObError =>
+  new ObError('OBS_ROLE_EPOCH_STALE', {
+    tenant: row.tenant,
+    mine: row.fenced?.ownEpoch ?? row.epoch,
+    newer: sign.epoch,
+    site: sign.site,
+  });
