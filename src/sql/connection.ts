@@ -76,7 +76,7 @@ export class Connection {
     return {
       connectionId: this.id,
       user: session.owner.user,
-      tenant: session.tenant,
+      tenant: session.owner.tenant.name,
       host: this.#channel.remoteAddress,
       schema: session.schema,
       command: this.#channel.idle ? 'Sleep' : this.#command,

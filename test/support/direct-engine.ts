@@ -22,7 +22,7 @@ import type {
 import { statementError } from '../../src/tenant/sqlite-errors.ts';
 
 type Handle = InstanceType<typeof Database>;
-type Prepared = ReturnType<Handle['prepare']>;
+type Prepared = Database.Statement<unknown[]>;
 
 class CachedHandle {
   readonly handle: Handle;
@@ -38,7 +38,7 @@ class CachedHandle {
   prepare(sql: string): Prepared {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
-    const made = this.handle.prepare(sql);
+    const made = this.handle.prepare<unknown[]>(sql);
     if (made.reader) made.raw(true);
     if (this.#statements.size > 500) this.#statements.clear();
     this.#statements.set(sql, made);
@@ -55,7 +55,7 @@ class CachedHandle {
 
   #run(request: StatementRequest): StatementResult {
     const statement = this.prepare(request.sql);
-    const parameters = bindable(request.parameters) as [];
+    const parameters = bindable(request.parameters);
     if (!statement.reader) {
       const { changes, lastInsertRowid } = statement.run(...parameters);
       return { kind: 'done', changes, lastInsertRowid };
