@@ -102,6 +102,8 @@ export const pageReadBytesMax = 1_048_576;
 export const redoPartBytesMax = 1_048_576;
 /** Page images held while a group of redo records is applied; a bigger group is written in several pieces. */
 export const pageImageBytesMax = 16_777_216;
+/** Page images kept by capture to compare with (a power of two). */
+export const imageCacheBytes = 16_777_216;
 /** A varint of a redo body is one of 32 bits. */
 export const redoVarintBytesMax = 5;
 /** Reads of a wal-index header that another program may be changing, before it counts as damaged. */
@@ -182,7 +184,7 @@ export const blockBytesDefault = 16_777_216;
 /** Groups closed but not yet durable. */
 export const windowGroupsMax = 2_048;
 /** Bytes ordered but not yet durable; a single larger entry passes when the window is empty. */
-export const windowBytesMax = 33_554_432;
+export const windowBytesMax = 134_217_728;
 /** Bytes of one durable write. */
 export const flushBytesMax = 4_194_304;
 /** Fragments of one vectored write (the kernel takes 1024). */

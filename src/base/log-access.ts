@@ -71,8 +71,11 @@ export interface LogTailReader {
 export interface LogReader {
   state(): LogState;
   /**
-   * Reads committed groups from a group boundary; at least one group if there is one, else no bytes.
-   * Throws OBS_LOG_RECYCLED below `beginLsn`, OBS_LOG_CORRUPT for a block that fails its checksum.
+   * Reads committed groups, the one that holds byte `from` first; at least one group if there is one, else no bytes.
+   * At a group boundary `chunk.start.lsn` is `from`. Inside a group (an entry's end) it is the group's start: give
+   * `from` to the `EntryAssembler` too, which passes over what ends before it. The bytes are shared: do not change them.
+   * Throws OBS_LOG_RECYCLED below `beginLsn`, OBS_LOG_POSITION_INVALID beyond the end, OBS_LOG_CORRUPT for a block
+   * that fails its checksum.
    */
   read(from: Lsn, bytesMax: number): Promise<LogChunk>;
   /** Called after each advance of the committed end, never re-entrantly. Returns the unsubscribe function. */
@@ -131,6 +134,6 @@ export interface LogAccess extends LogReader, LogTailReader, LogAppender, LogRaw
   changeMode(change: { to: AccessMode; expectedModeVersion: number; referenceScn: Scn }): Promise<number>;
   /** FLASHBACK only: cuts the log after the last group whose SCN is at most `scn`. Idempotent. */
   flashback(to: Scn): Promise<LogPosition>;
-  /** The database is durable up to `lsn`: log below the lowest hold may go. */
+  /** The database is durable up to `lsn` (any entry's end): log below it and below every hold may go. */
   advanceBase(lsn: Lsn): Promise<void>;
 }

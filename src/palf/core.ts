@@ -13,15 +13,7 @@
 import { assert, must, unreachable } from '../base/assert.ts';
 import { entryBodyBytesMax, metaRepliesMax } from '../base/limits.ts';
 import type { AccessMode, LogPosition, ProposalEra } from '../base/log-access.ts';
-import {
-  lsn,
-  type MonoMs,
-  type NodeId,
-  type ProposalId,
-  proposalId,
-  type Scn,
-  scn,
-} from '../base/scalars.ts';
+import { lsn, type MonoMs, type ProposalId, proposalId, type Scn, scn } from '../base/scalars.ts';
 import type { MetaImage } from '../codec/meta-image.ts';
 import { mayFollow, takesEntries, takesFlashback, takesRawGroups } from './access-mode.ts';
 import type { PalfEffect, PalfOutcome, PalfRefusal, PalfReply } from './effects.ts';
@@ -59,7 +51,6 @@ type Flashback = {
 
 export class PalfCore {
   #role: 'leader' | 'follower' = 'follower';
-  #self: NodeId | undefined;
   #window: SlidingWindow | undefined;
   #committed: LogPosition | undefined;
   /** eras of everything ordered, the unflushed included */
@@ -158,7 +149,6 @@ export class PalfCore {
     assert(this.#meta === undefined, 'a core boots once');
     assert(input.end.lsn >= input.meta.base.lsn, 'a log does not end before its base');
     assert(input.meta.config.members.includes(input.self), 'a core is a member of its log stream');
-    this.#self = input.self;
     this.#meta = input.meta;
     this.#history = input.history;
     this.#window = new SlidingWindow(input.end, input.meta.blockBytes);

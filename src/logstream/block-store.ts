@@ -1,0 +1,227 @@
+/**
+ * The block files of one log stream: where bytes of an LSN lie, and how they get there durably.
+ *
+ * Blocks are made when the log reaches them and zero-filled ahead in growing steps, so that a log write changes no file
+ * metadata and an idle stream costs little disk. A block file exists only after everything before it is durable: the
+ * scanner relies on that. Writing never crosses a block. Full-disk errors are met before the log is touched (making a block, filling it
+ * ahead): those are waited out; any other failed write is the owner's end.
+ */
+import { assert } from '../base/assert.ts';
+import { blockReadBytes, diskFullRetryMs, zeroFillBytesMax, zeroFillBytesMin } from '../base/limits.ts';
+import type { LogPosition } from '../base/log-access.ts';
+import type { LogStreamId, Lsn } from '../base/scalars.ts';
+import {
+  blockFileName,
+  blockHeaderBytes,
+  blockIdOf,
+  blockIdOfFileName,
+  blockStart,
+  encodeBlockHeader,
+  positionInBlock,
+} from '../codec/block-header.ts';
+import type { Clock } from '../platform/clock.ts';
+import { codeOf, type Disk, type DiskFile } from '../platform/disk.ts';
+
+export interface BlockStoreOptions {
+  readonly disk: Disk;
+  readonly clock: Clock;
+  readonly directory: string;
+  readonly stream: LogStreamId;
+  readonly incarnation: string;
+  readonly blockBytes: number;
+}
+
+interface WriteBlock {
+  readonly blockId: number;
+  readonly file: DiskFile;
+  /** the file is allocated, and zero behind the log, up to this position */
+  filledTo: number;
+  step: number;
+}
+
+export class BlockStore {
+  readonly #options: BlockStoreOptions;
+  #writing: WriteBlock | undefined;
+  /** fill-ahead under way */
+  #filling: Promise<void> | undefined;
+  #fillError: unknown;
+  #isFull = false;
+  #isClosed = false;
+
+  constructor(options: BlockStoreOptions) {
+    this.#options = options;
+  }
+
+  get blockBytes(): number {
+    return this.#options.blockBytes;
+  }
+
+  /** True while a write waits for a full disk to get room. */
+  get isFull(): boolean {
+    return this.#isFull;
+  }
+
+  path(blockId: number): string {
+    return `${this.#options.directory}/${blockFileName(blockId)}`;
+  }
+
+  /** Ids of the blocks on disk, ascending. */
+  async list(): Promise<number[]> {
+    const names = await this.#options.disk.list(this.#options.directory);
+    return names.map(blockIdOfFileName).filter(id => id !== undefined);
+  }
+
+  /** Makes the groups durable; they start at `start` and stay inside one block. */
+  async append(start: LogPosition, parts: readonly Uint8Array[]): Promise<void> {
+    const { blockBytes } = this.#options;
+    if (this.#fillError !== undefined) throw this.#fillError;
+    const blockId = blockIdOf(start.lsn, blockBytes);
+    if (this.#writing?.blockId !== blockId) await this.#whileFull(() => this.#openForWriting(blockId, start));
+    const block = this.#writing;
+    assert(block !== undefined && block.blockId === blockId, 'the block to write is open');
+    const position = positionInBlock(start.lsn, blockBytes);
+    const end = position + parts.reduce((sum, part) => sum + part.length, 0);
+    assert(end <= blockBytes, 'a log write stays inside its block');
+    if (end > block.filledTo) {
+      if (this.#filling !== undefined) await this.#filling;
+      if (end > block.filledTo) await this.#whileFull(() => this.#fill(block, end));
+    }
+    await block.file.writeDurable(position, parts);
+    if (block.filledTo - end < block.step / 2 && block.filledTo < blockBytes) this.#fillAhead(block);
+  }
+
+  /** Log bytes [from, from + length) of one block; short where its file ends. */
+  async read(from: Lsn, length: number): Promise<Uint8Array> {
+    const blockId = blockIdOf(from, this.blockBytes);
+    const position = positionInBlock(from, this.blockBytes);
+    return this.readFile(blockId, position, Math.min(length, this.blockBytes - position));
+  }
+
+  /** Bytes of a block's file from a file position on. */
+  async readFile(blockId: number, position: number, length: number): Promise<Uint8Array> {
+    const file = await this.#options.disk.open(this.path(blockId), { create: false });
+    try {
+      return await file.read(position, length);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async fileBytes(blockId: number): Promise<number> {
+    const file = await this.#options.disk.open(this.path(blockId), { create: false });
+    try {
+      return await file.size();
+    } finally {
+      await file.close();
+    }
+  }
+
+  /**
+   * Nothing of the log at or behind `to` is left on disk. Later blocks go first, from the last one on, so that a
+   * crash in between leaves a shorter log, never one with a hole.
+   */
+  async truncate(to: LogPosition): Promise<void> {
+    await this.#closeWriting();
+    const blocks = await this.list();
+    for (const blockId of blocks.toReversed()) {
+      const isBehind = blockStart(blockId, this.blockBytes) >= to.lsn;
+      if (isBehind && blockId !== blocks[0]) await this.#options.disk.remove(this.path(blockId));
+      else if (blockId === blockIdOf(to.lsn, this.blockBytes)) await this.#erase(blockId, to.lsn);
+    }
+  }
+
+  /** Overwrites what lies behind `from` in its block with zeros, so that it can never be read as log again. */
+  async eraseBehind(from: Lsn): Promise<void> {
+    await this.#closeWriting();
+    await this.#erase(blockIdOf(from, this.blockBytes), from);
+  }
+
+  /** Removes a whole block from disk. */
+  async remove(blockId: number): Promise<void> {
+    assert(this.#writing?.blockId !== blockId, 'the block being written stays');
+    await this.#options.disk.remove(this.path(blockId));
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.#closeWriting();
+  }
+
+  async #erase(blockId: number, from: Lsn): Promise<void> {
+    const file = await this.#options.disk.open(this.path(blockId), { create: false });
+    try {
+      const end = await file.size();
+      const zeros = new Uint8Array(Math.min(blockReadBytes, this.blockBytes));
+      for (let at = positionInBlock(from, this.blockBytes); at < end; at += zeros.length)
+        await file.writeDurable(at, [zeros.subarray(0, Math.min(zeros.length, end - at))]);
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #openForWriting(blockId: number, start: LogPosition): Promise<void> {
+    await this.#closeWriting();
+    const { disk, stream, incarnation, blockBytes } = this.#options;
+    const file = await disk.open(this.path(blockId), { create: true });
+    try {
+      const bytes = await file.size();
+      if (positionInBlock(start.lsn, blockBytes) === blockHeaderBytes || bytes < blockHeaderBytes) {
+        const header = encodeBlockHeader({ stream, incarnation, blockId, blockBytes, start });
+        await file.writeDurable(0, [header]);
+      }
+      const filledTo = Math.max(blockHeaderBytes, bytes);
+      this.#writing = { blockId, file, filledTo, step: zeroFillBytesMin };
+    } catch (error) {
+      await file.close();
+      throw error;
+    }
+  }
+
+  #fillAhead(block: WriteBlock): void {
+    if (this.#filling !== undefined || this.#isClosed) return;
+    this.#filling = this.#fill(block, block.filledTo + 1)
+      .catch((error: unknown) => {
+        // A full disk is met again, and waited for, when the room is needed.
+        if (!isDiskFull(error)) this.#fillError = error;
+      })
+      .finally(() => {
+        this.#filling = undefined;
+      });
+  }
+
+  /** Zero-fills the next step of a block, at least up to `needed`. */
+  async #fill(block: WriteBlock, needed: number): Promise<void> {
+    const { blockBytes } = this.#options;
+    const to = Math.min(blockBytes, Math.max(needed, block.filledTo + block.step));
+    const zeros = new Uint8Array(Math.min(blockReadBytes, to - block.filledTo));
+    for (let at = block.filledTo; at < to; at += zeros.length)
+      await block.file.write(at, zeros.subarray(0, Math.min(zeros.length, to - at)));
+    await block.file.sync();
+    block.filledTo = to;
+    block.step = Math.min(block.step * 2, zeroFillBytesMax);
+  }
+
+  /** Runs a step that touches no log bytes until the disk has room for it. */
+  async #whileFull(step: () => Promise<void>): Promise<void> {
+    for (;;) {
+      try {
+        await step();
+        this.#isFull = false;
+        return;
+      } catch (error) {
+        if (!isDiskFull(error) || this.#isClosed) throw error;
+      }
+      this.#isFull = true;
+      await new Promise<void>(resolve => this.#options.clock.after(diskFullRetryMs, resolve));
+    }
+  }
+
+  async #closeWriting(): Promise<void> {
+    if (this.#filling !== undefined) await this.#filling;
+    const file = this.#writing?.file;
+    this.#writing = undefined;
+    if (file !== undefined) await file.close();
+  }
+}
+
+const isDiskFull = (error: unknown): boolean => codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT';

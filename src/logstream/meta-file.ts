@@ -1,0 +1,60 @@
+/**
+ * The file of a log stream's meta image: two copies at fixed places, written one after the other, so that a crash can
+ * hurt at most one and the other is good. Two bad copies are corruption, never "no meta yet" (L10).
+ */
+import { metaImageBytesMax } from '../base/limits.ts';
+import { isProblem } from '../codec/clog.ts';
+import { type DecodedMeta, decodeMeta, encodeMeta, type MetaImage } from '../codec/meta-image.ts';
+import type { Disk, DiskFile } from '../platform/disk.ts';
+
+const copies = 2;
+export const metaFileName = 'meta';
+
+export type FoundMeta =
+  | { readonly kind: 'found'; readonly image: MetaImage }
+  /** never written, or a crash came before the first image was whole */
+  | { readonly kind: 'blank' }
+  | { readonly kind: 'corrupt'; readonly what: string };
+
+export class MetaFile {
+  readonly #disk: Disk;
+  readonly #path: string;
+  #sequence = 0;
+
+  constructor(disk: Disk, directory: string) {
+    this.#disk = disk;
+    this.#path = `${directory}/${metaFileName}`;
+  }
+
+  /** The newest good copy. Call once, before `write`. */
+  async read(): Promise<FoundMeta> {
+    const bytes = await this.#disk.readFile(this.#path);
+    if (bytes === undefined) return { kind: 'blank' };
+    const found: DecodedMeta[] = [];
+    let what = 'the file is empty';
+    for (let copy = 0; copy < copies; copy++) {
+      const meta = decodeMeta(bytes.subarray(copy * metaImageBytesMax, (copy + 1) * metaImageBytesMax));
+      if (isProblem(meta)) what = meta.what;
+      else found.push(meta);
+    }
+    const newest = found.sort((a, b) => b.sequence - a.sequence)[0];
+    if (newest !== undefined) {
+      this.#sequence = newest.sequence;
+      return { kind: 'found', image: newest.image };
+    }
+    const secondCopy = bytes.subarray(metaImageBytesMax);
+    return secondCopy.every(byte => byte === 0) ? { kind: 'blank' } : { kind: 'corrupt', what };
+  }
+
+  /** Makes an image durable in both copies. */
+  async write(image: MetaImage): Promise<void> {
+    this.#sequence += 1;
+    const bytes = encodeMeta(image, this.#sequence);
+    const file: DiskFile = await this.#disk.open(this.#path, { create: true });
+    try {
+      for (let copy = 0; copy < copies; copy++) await file.writeDurable(copy * metaImageBytesMax, [bytes]);
+    } finally {
+      await file.close();
+    }
+  }
+}
