@@ -50,19 +50,20 @@ export const openRoundOf = (state: ArchiveState): RoundRecord | null => {
   return last !== undefined && (last.status === 'BEGINNING' || last.status === 'DOING') ? last : null;
 };
 
+/** How a round counts its pieces. */
+export type PieceRule = Pick<RoundRecord, 'startScn' | 'basePieceId' | 'pieceSwitchMicros'>;
+
 /** The piece a group of this SCN belongs to. */
-export const pieceOf = (
-  round: Pick<RoundRecord, 'start' | 'basePieceId' | 'pieceSwitchMicros'>,
-  scn: number,
-): number => round.basePieceId + Math.max(0, Math.floor((scn - round.start.scn) / round.pieceSwitchMicros));
+export const pieceOf = (round: PieceRule, scn: number): number =>
+  round.basePieceId + Math.max(0, Math.floor((scn - round.startScn) / round.pieceSwitchMicros));
 
 /** SCN range [from, until) of a piece. */
 export const pieceRange = (
-  round: Pick<RoundRecord, 'start' | 'basePieceId' | 'pieceSwitchMicros'>,
+  round: PieceRule,
   pieceId: number,
 ): { readonly from: number; readonly until: number } => {
   assert(pieceId >= round.basePieceId, 'a piece is of its round');
-  const from = round.start.scn + (pieceId - round.basePieceId) * round.pieceSwitchMicros;
+  const from = round.startScn + (pieceId - round.basePieceId) * round.pieceSwitchMicros;
   return { from, until: from + round.pieceSwitchMicros };
 };
 
@@ -169,6 +170,7 @@ function applyRoundStart(
   const last = state.rounds.at(-1);
   if (last !== undefined && record.roundId <= last.roundId) return broken('round ids grow');
   if (last !== undefined && record.basePieceId <= last.usedPieceId) return broken('piece ids grow');
+  if (record.startScn < record.start.scn) return broken('a round starts before its log');
   if (state.end !== null) {
     if (record.start.lsn < state.end.lsn) return broken('a round starts inside archived log');
     if (record.start.lsn === state.end.lsn && record.start.checksum !== state.end.checksum)
@@ -178,6 +180,7 @@ function applyRoundStart(
     roundId: record.roundId,
     status: 'BEGINNING',
     start: record.start,
+    startScn: record.startScn,
     startWall: wall,
     basePieceId: record.basePieceId,
     usedPieceId: record.basePieceId,
@@ -222,9 +225,11 @@ function applySegments(state: ArchiveState, added: readonly SegmentRecord[], epo
       outputBytes: round.outputBytes + segment.storedBytes,
     };
   }
+  const named = new Set(added.map(({ key }) => key));
   return goOn({
     ...state,
     end,
+    retired: state.retired.filter(({ key }) => !named.has(key)),
     segments: [...state.segments, ...added],
     rounds: [...state.rounds.slice(0, -1), round],
   });

@@ -55,6 +55,8 @@ export type ManifestRecord =
       readonly kind: 'roundStarted';
       readonly roundId: number;
       readonly start: LogPosition;
+      /** SCN of the first group; pieces are counted from it */
+      readonly startScn: Scn;
       readonly basePieceId: number;
       readonly pieceSwitchMicros: number;
     }
@@ -74,6 +76,7 @@ export interface RoundRecord {
   readonly roundId: number;
   readonly status: 'BEGINNING' | 'DOING' | RoundEnd;
   readonly start: LogPosition;
+  readonly startScn: Scn;
   readonly startWall: WallMicros;
   readonly basePieceId: number;
   readonly usedPieceId: number;
@@ -169,6 +172,7 @@ const record = z.discriminatedUnion('kind', [
     kind: z.literal('roundStarted'),
     roundId: whole,
     start: position,
+    startScn: whole,
     basePieceId: whole,
     pieceSwitchMicros: whole.min(1),
   }),
@@ -193,6 +197,7 @@ const state = z.strictObject({
       roundId: whole,
       status: z.enum(['BEGINNING', 'DOING', 'STOP', 'INTERRUPTED']),
       start: position,
+      startScn: whole,
       startWall: whole,
       basePieceId: whole,
       usedPieceId: whole,
