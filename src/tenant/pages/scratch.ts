@@ -4,26 +4,18 @@
  */
 import { pageReadBytesMax } from '../../base/limits.ts';
 import { RedoEncoder } from '../../codec/redo.ts';
+import { ImageCache } from './image-cache.ts';
+import { type WordBuffer, wordBuffer } from './word-buffer.ts';
 
 const pageBytesMax = 65_536;
 const frameHeaderBytes = 24;
-
-/** Memory seen as bytes and as little-endian words. */
-export interface WordBuffer {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly words: Int32Array<ArrayBuffer>;
-}
-
-export const wordBuffer = (bytes: number): WordBuffer => {
-  const memory = new ArrayBuffer(bytes);
-  return { bytes: new Uint8Array(memory), words: new Int32Array(memory) };
-};
 
 interface Scratch {
   /** frames or pages read in one piece */
   readonly frames: WordBuffer;
   /** the previous image of one page */
   readonly previous: WordBuffer;
+  readonly images: ImageCache;
   readonly encoder: RedoEncoder;
 }
 
@@ -34,6 +26,7 @@ export function threadScratch(): Scratch {
   scratch ??= {
     frames: wordBuffer(pageReadBytesMax + pageBytesMax + frameHeaderBytes),
     previous: wordBuffer(pageBytesMax),
+    images: new ImageCache(),
     encoder: new RedoEncoder(),
   };
   return scratch;

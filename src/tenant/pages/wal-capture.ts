@@ -2,7 +2,7 @@
  * Capture on the leader: after each COMMIT, the frames it appended to the WAL become one redo body.
  *
  * A page this leader has logged before is logged as the bytes that differ from its previous image, which is read again
- * from its previous frame or from the database file; any other page is logged whole. Frames of pages above the
+ * from its previous frame or the database file if the cache has lost it; any other page is logged whole. Frames of pages above the
  * commit's size (spilled, then cut off by the same transaction) are neither logged nor ever a base of a difference.
  *
  * What must never happen is a commit that is not captured: a difference to an image the log does not have would
@@ -48,6 +48,8 @@ export class WalCapture {
   readonly #header: WalIndexHeader;
   /** where the newest logged image of a page is; 0: not logged since the last `reset` */
   readonly #logged = new PageTable();
+  /** of the images in the thread's cache that are this leader's */
+  #imageKey = threadScratch().images.newKey();
   #position: WalMark;
   #change: number;
 
@@ -73,6 +75,7 @@ export class WalCapture {
   /** Forgets everything, as for a new term: every page is logged whole at its next change. */
   reset(): void {
     this.#logged.clear();
+    this.#imageKey = threadScratch().images.newKey();
     this.#header.read();
     this.#position = this.#header.mark();
     this.#change = this.#header.change;
@@ -85,6 +88,7 @@ export class WalCapture {
       this.#header.maxFrame === mark.frame && this.#header.salt1 === mark.salt1,
       'the WAL ends where it was rewound to',
     );
+    this.#imageKey = threadScratch().images.newKey();
     this.#logged.replaceAbove(mark.frame, 0);
     this.#logged.cut(mark.databasePages);
     this.#position = mark;
@@ -135,11 +139,8 @@ export class WalCapture {
   }
 
   #encodeCommit(first: number, span: CommitSpan): void {
-    const { encoder, frames, previous } = threadScratch();
-    const files = this.#files;
-    const { frameBytes } = files;
+    const { frameBytes } = this.#files;
     const logged = this.#logged;
-    const { bytes, words } = frames;
     const framesPerRead = Math.max(1, Math.floor(pageReadBytesMax / frameBytes));
     for (let from = first; from <= span.lastFrame; from += framesPerRead) {
       const count = Math.min(framesPerRead, span.lastFrame - from + 1);
@@ -149,15 +150,23 @@ export class WalCapture {
         const frame = from + index;
         const pgno = this.#checkFrame(frame, at, frame === span.lastFrame ? span.databasePages : 0);
         if (pgno > span.keptPages) continue;
-        const old = logged.get(pgno);
-        if (old === 0 || !this.#readPrevious(pgno, old)) {
-          encoder.wholePage(pgno, bytes, at + frameHeaderBytes);
-        } else {
-          encoder.changedPage(pgno, bytes, words, at + frameHeaderBytes, previous.words, 0);
-        }
+        this.#encodePage(pgno, at + frameHeaderBytes);
         logged.set(pgno, frame);
       }
     }
+  }
+
+  /** Encodes the page at `at` of the scratch against its previous image, if the log has one. */
+  #encodePage(pgno: number, at: number): void {
+    const { encoder, frames, previous, images } = threadScratch();
+    const { bytes, words } = frames;
+    const old = this.#logged.get(pgno);
+    const cached = old === 0 ? -1 : images.find(this.#imageKey, pgno);
+    if (cached >= 0) encoder.changedPage(pgno, bytes, words, at, images.memory.words, cached);
+    else if (old !== 0 && this.#readPrevious(pgno, old)) {
+      encoder.changedPage(pgno, bytes, words, at, previous.words, 0);
+    } else encoder.wholePage(pgno, bytes, at);
+    images.put(this.#imageKey, pgno, bytes, at, this.#files.pageBytes);
   }
 
   /** The previous image of a page into the scratch; false if the file ends before it. */

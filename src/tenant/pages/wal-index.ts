@@ -12,7 +12,7 @@ import { assert } from '../../base/assert.ts';
 import { ObError } from '../../base/errors.ts';
 import { indexHeaderReadsMax } from '../../base/limits.ts';
 import type { DatabaseFiles } from './database-files.ts';
-import { wordBuffer } from './scratch.ts';
+import { wordBuffer } from './word-buffer.ts';
 import {
   framesInRegion,
   hashSlot,

@@ -17,7 +17,7 @@ import type { Connection } from './connection.ts';
 import type { DatabaseFiles } from './database-files.ts';
 import { type PageImageOwner, PageImages } from './page-images.ts';
 import { PageTable } from './page-table.ts';
-import { wordBuffer } from './scratch.ts';
+import { wordBuffer } from './word-buffer.ts';
 import {
   frameHeaderBytes,
   framePosition,
