@@ -142,6 +142,8 @@ export function columnTypeOf(
 interface Survey {
   any: boolean;
   integers: boolean;
+  /** integers beyond 2^53, which a double would round */
+  wide: boolean;
   reals: boolean;
   texts: boolean;
   blobs: boolean;
@@ -153,6 +155,7 @@ function survey(rows: readonly (readonly Cell[])[], position: number): Survey {
   const seen: Survey = {
     any: false,
     integers: false,
+    wide: false,
     reals: false,
     texts: false,
     blobs: false,
@@ -170,6 +173,7 @@ function survey(rows: readonly (readonly Cell[])[], position: number): Survey {
         continue;
       }
       seen.integers = true;
+      if (typeof value === 'bigint') seen.wide = true;
       const number = Number(value);
       if (number < seen.minimum) seen.minimum = number;
       if (number > seen.maximum) seen.maximum = number;
@@ -224,6 +228,7 @@ function fits(
     case type.year:
       return !seen.reals && !seen.texts && !seen.blobs && integerFits(column, seen);
     case type.double:
+      return !seen.texts && !seen.blobs && !seen.wide;
     case type.newDecimal:
       return !seen.texts && !seen.blobs;
     case type.date:
@@ -278,6 +283,6 @@ function widened(promised: ColumnType, seen: Survey): ColumnType {
 function typeOfValues(seen: Survey): ColumnType {
   if (seen.blobs) return blob;
   if (seen.texts) return varString;
-  if (seen.reals) return double;
+  if (seen.reals) return seen.wide ? decimal : double;
   return integerFits(long, seen) ? long : longlong;
 }
