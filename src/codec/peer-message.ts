@@ -75,6 +75,8 @@ const description = z.object({
   ]),
   roleEpoch: whole.transform(roleEpoch),
   pageBytes: whole,
+  /** of the log's block files: a log that takes over its groups has blocks of the same size */
+  blockBytes: whole,
   wall: whole.transform(wallMicros),
   log: logDescription.nullable(),
   /** the exact end of the log, while this site has closed it for a switchover */
@@ -143,7 +145,6 @@ const snapshot = z.object({ id: requestId, creditBytes: whole.max(peerCreditByte
 const snapshotBegin = z.object({
   id: requestId,
   start: position,
-  proposalHistory: eras,
   pageBytes: whole,
 });
 const snapshotEnd = z.object({ id: requestId, minimumLsn: whole.transform(lsn), fileBytes: whole });

@@ -133,7 +133,10 @@ export class ApplyLoop {
     const limit = scn(Math.max(0, this.#options.clock.wall() - this.#delayMs * 1_000));
     if (chunk.end.scn <= limit) return chunk;
     const groups = decodeChunk(chunk);
-    if (isProblem(groups)) throw new ObError('OBS_LOG_CORRUPT', { what: groups.what, lsn: groups.lsn });
+    if (isProblem(groups)) {
+      const { stream } = this.#options.log.state();
+      throw new ObError('OBS_LOG_CORRUPT', { stream, what: groups.what, lsn: groups.lsn });
+    }
     this.#timer?.cancel();
     this.#timer = this.#options.clock.after(delayCheckMs, () => this.#pump());
     return cutAt(chunk, groups, limit);

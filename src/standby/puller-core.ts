@@ -206,7 +206,7 @@ export class PullerCore {
         this.#archiveFailures = 0;
         this.#archiveProblem = null;
         this.#archiveServes = true;
-        this.#heardAtLeast(input.chunk.end, input.wall);
+        this.#heardAtLeast(input.archivedEnd, input.wall);
         this.#arrived(input.chunk, null, now);
         return;
       case 'archive-end':

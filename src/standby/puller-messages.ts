@@ -56,6 +56,7 @@ export type PullerInput =
       readonly kind: 'archive-chunk';
       readonly read: number;
       readonly chunk: LogChunk;
+      readonly archivedEnd: LogPosition;
       readonly wall: WallMicros;
     }
   | { readonly kind: 'archive-end'; readonly read: number; readonly wall: WallMicros }

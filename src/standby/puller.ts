@@ -30,8 +30,14 @@ export interface NetworkSource {
 /** A source that is an archive. */
 export interface ArchiveSource {
   readonly name: string;
-  /** Whole groups from a position on, checked against its chained checksum; undefined at the archive's end. */
-  read(from: LogPosition, bytesMax: number): Promise<LogChunk | undefined>;
+  /**
+   * Whole groups from a position on, checked against its chained checksum, and the archive's end; undefined when there
+   * are none after it yet.
+   */
+  read(
+    from: LogPosition,
+    bytesMax: number,
+  ): Promise<{ readonly chunk: LogChunk; readonly archivedEnd: LogPosition } | undefined>;
   close(): Promise<void>;
 }
 
@@ -369,10 +375,10 @@ export class StandbyPuller {
   async #readArchive(read: number, from: LogPosition, bytesMax: number): Promise<void> {
     const { clock } = this.#options;
     try {
-      const chunk = await must(this.#sources.archive, 'an archive source').read(from, bytesMax);
+      const found = await must(this.#sources.archive, 'an archive source').read(from, bytesMax);
       const wall = clock.wall();
-      if (chunk === undefined || chunk.bytes.length === 0) this.#step({ kind: 'archive-end', read, wall });
-      else this.#step({ kind: 'archive-chunk', read, chunk, wall });
+      if (found === undefined) this.#step({ kind: 'archive-end', read, wall });
+      else this.#step({ kind: 'archive-chunk', read, ...found, wall });
     } catch (error) {
       if (!this.#isFatal(error)) this.#step({ kind: 'archive-failed', read, problem: pullProblem(error) });
     }

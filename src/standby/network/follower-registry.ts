@@ -9,10 +9,15 @@ import { type Lsn, lsn, type Scn, scn, type WallMicros } from '../../base/scalar
 import type { Clock, Timer } from '../../platform/clock.ts';
 import type { FollowerView, PeerIdentity } from './peer-tenant.ts';
 
+/** The connection that speaks for a follower. */
+export interface FollowerSession {
+  /** A newer connection speaks for it now, or it had to make room. */
+  replaced(): void;
+}
+
 interface Follower {
   peer: PeerIdentity;
-  /** the connection that speaks for it now; a newer one replaces it */
-  session: object | null;
+  session: FollowerSession | null;
   ackedLsn: Lsn;
   ackedScn: Scn;
   appliedLsn: Lsn;
@@ -57,9 +62,11 @@ export class FollowerRegistry {
   }
 
   /** `session` subscribes from `from`. */
-  subscribed(peer: PeerIdentity, session: object, log: LogReader, from: LogPosition): void {
+  subscribed(peer: PeerIdentity, session: FollowerSession, log: LogReader, from: LogPosition): void {
     const follower = this.#enter(peer);
+    const before = follower.session;
     follower.session = session;
+    before?.replaced();
     follower.ackedLsn = from.lsn;
     follower.ackedScn = from.scn;
     follower.ackedTime = this.#clock.wall();
@@ -68,7 +75,7 @@ export class FollowerRegistry {
 
   acked(
     peer: PeerIdentity,
-    session: object,
+    session: FollowerSession,
     positions: { flushedLsn: Lsn; flushedScn: Scn; appliedLsn: Lsn; appliedScn: Scn },
     endLsn: Lsn,
   ): void {
@@ -85,7 +92,7 @@ export class FollowerRegistry {
     else follower.hold?.advance(positions.flushedLsn);
   }
 
-  left(peer: PeerIdentity, session: object): void {
+  left(peer: PeerIdentity, session: FollowerSession): void {
     const follower = this.#followers.get(keyOf(peer));
     if (follower === undefined || follower.session !== session) return;
     follower.session = null;
@@ -128,11 +135,12 @@ export class FollowerRegistry {
       if (entry[1].session !== null) continue;
       if (oldest === undefined || (entry[1].ackedTime ?? 0) < (oldest[1].ackedTime ?? 0)) oldest = entry;
     }
-    // All are connected: the first to have come is the one that is forgotten; its next ack is ignored.
+    // All are connected: the first to have come makes room.
     oldest ??= this.#followers.entries().next().value;
     if (oldest === undefined) return;
     this.#drop(oldest[1]);
     this.#followers.delete(oldest[0]);
+    oldest[1].session?.replaced();
   }
 
   #keep(follower: Follower, log: LogReader, from: Lsn): void {

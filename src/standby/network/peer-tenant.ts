@@ -35,7 +35,7 @@ export interface SnapshotSource {
 
 export type PeerTenantState = Pick<
   PeerDescription,
-  'role' | 'switchoverStatus' | 'roleEpoch' | 'pageBytes' | 'sealed'
+  'role' | 'switchoverStatus' | 'roleEpoch' | 'pageBytes' | 'blockBytes' | 'sealed'
 >;
 
 export interface PeerTenant {

@@ -11,7 +11,7 @@ import type { PeerDescription, PeerMessage, PeerMessageOf } from '../../codec/pe
 import type { Clock, Timer } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
 import { assertContinues } from '../continuity.ts';
-import type { FollowerRegistry } from './follower-registry.ts';
+import type { FollowerRegistry, FollowerSession } from './follower-registry.ts';
 import { errorMessage, type PeerChannel } from './peer-channel.ts';
 import type { PeerIdentity, PeerTenant } from './peer-tenant.ts';
 import { SnapshotSender } from './snapshot-sender.ts';
@@ -34,7 +34,7 @@ export interface ServerSessionOptions {
 export const isFatal = (error: unknown): boolean =>
   error instanceof AssertionError || (isObError(error) && (error.kind === 'bug' || error.kind === 'disk'));
 
-export class ServerSession {
+export class ServerSession implements FollowerSession {
   readonly #options: ServerSessionOptions;
   #subscription: Subscription | null = null;
   #snapshot: SnapshotSender | null = null;
@@ -81,6 +81,16 @@ export class ServerSession {
           }),
         );
     }
+  }
+
+  replaced(): void {
+    const { channel } = this.#options;
+    channel.close(
+      new ObError('OBS_PEER_CLOSED', {
+        address: channel.remoteAddress,
+        why: 'a newer connection pulls for the same standby, or there are too many standbys',
+      }),
+    );
   }
 
   closed(): void {

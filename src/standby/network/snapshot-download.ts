@@ -4,7 +4,7 @@
  */
 import { must } from '../../base/assert.ts';
 import type { ObError } from '../../base/errors.ts';
-import type { LogPosition, ProposalEra } from '../../base/log-access.ts';
+import type { LogPosition } from '../../base/log-access.ts';
 import type { Lsn } from '../../base/scalars.ts';
 import type { PeerMessageOf } from '../../codec/peer-message.ts';
 
@@ -39,11 +39,6 @@ export class SnapshotDownload {
 
   get pageBytes(): number {
     return must(this.#begin, 'a snapshot that has begun').pageBytes;
-  }
-
-  /** Eras of the log up to the source's end, for the history of the new log. */
-  get proposalHistory(): readonly ProposalEra[] {
-    return must(this.#begin, 'a snapshot that has begun').proposalHistory;
   }
 
   /** The next piece, or undefined at the end. One caller at a time. Throws what ended the connection. */
