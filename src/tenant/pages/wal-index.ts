@@ -65,8 +65,10 @@ export class WalIndexHeader {
   get maxFrame(): number {
     return (this.#memory.words[maxFrameWord] as number) >>> 0;
   }
+  /** Before the first frame of a new `-shm` SQLite leaves it 0: then it is what the file has. */
   get databasePages(): number {
-    return (this.#memory.words[databasePagesWord] as number) >>> 0;
+    const pages = (this.#memory.words[databasePagesWord] as number) >>> 0;
+    return pages === 0 ? Math.floor(this.#files.databaseBytes() / this.#files.pageBytes) : pages;
   }
   get checksum1(): number {
     return this.#memory.words[checksum1Word] as number;
