@@ -116,6 +116,8 @@ export function decodeGroupHeader(bytes: Uint8Array, offset: number, at: Lsn): G
   };
 }
 
+const isZero = (bytes: Uint8Array): boolean => Buffer.alloc(bytes.length).equals(bytes);
+
 /** The group at `offset`, which must continue the log that ends at `start`. */
 export function decodeGroup(bytes: Uint8Array, offset: number, start: LogPosition): Group | ClogProblem {
   const header = decodeGroupHeader(bytes, offset, start.lsn);
@@ -125,6 +127,7 @@ export function decodeGroup(bytes: Uint8Array, offset: number, start: LogPositio
   const payload = bytes.subarray(offset + groupHeaderBytes, groupEnd);
   const expected = header.padding ? start.checksum : chain(start.checksum, payload);
   if (expected !== header.checksum) return problem(start.lsn, 'the payload fails the chained checksum');
+  if (header.padding && !isZero(payload)) return problem(start.lsn, 'the padding is not empty');
   const ordered = header.padding ? header.maxScn === start.scn : header.maxScn > start.scn;
   if (!ordered) return problem(start.lsn, 'the SCN does not advance');
   return {

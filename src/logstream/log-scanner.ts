@@ -3,8 +3,9 @@
  *
  * The last durable write may have been cut anywhere, in any order of sectors: an invalid record there is a torn tail,
  * which may be cut, for nothing in it was ever acknowledged. It is rot, never "never had", when something proves that
- * the bytes had been durable: a later block exists, a later group says its writer knew commits behind this place, or
- * the meta image does.
+ * the bytes had been durable: a later block exists, a later group says its writer knew commits behind this place, the
+ * meta image does, or the record has no hole. Log is written over zeros only, so that a write that was cut shows a
+ * part that is still zero: a sector, or its end.
  */
 import { blockReadBytes, groupBytesMax } from '../base/limits.ts';
 import type { LogPosition, ProposalEra } from '../base/log-access.ts';
@@ -20,6 +21,11 @@ import { decodeGroup, decodeGroupHeader, groupHeaderBytes, isProblem } from '../
 import type { MetaImage } from '../codec/meta-image.ts';
 import { extendHistory, lastProposal } from '../palf/proposal-history.ts';
 import type { BlockStore } from './block-store.ts';
+
+/** What a disk writes whole or not at all. */
+const sectorBytes = 512;
+/** A write that was cut inside a sector (a killed process, not a disk) leaves at least this many zeros, mostly more. */
+const holeBytesMin = 64;
 
 export type ScanVerdict =
   | {
@@ -81,6 +87,12 @@ export async function scanLog(store: BlockStore, meta: MetaImage): Promise<ScanV
         what: `${scanned.problem}, and the log was durable up to LSN ${meta.durableEnd}`,
       };
     const rest = await classifyRest(store, end);
+    if (!rest.isZero && !(await hasHole(store, end)))
+      return {
+        kind: 'corrupt',
+        lsn: end.lsn,
+        what: `${scanned.problem}, and no part of it is missing`,
+      };
     if (rest.provenBy !== undefined)
       return {
         kind: 'corrupt',
@@ -115,8 +127,31 @@ async function checkHeader(store: BlockStore, meta: MetaImage, blockId: number, 
 }
 
 async function hasLog(store: BlockStore, blockId: number): Promise<boolean> {
-  const bytes = await store.readFile(blockId, blockHeaderBytes, groupHeaderBytes);
-  return bytes.some(byte => byte !== 0);
+  for (let at = blockHeaderBytes; ; at += blockReadBytes) {
+    const bytes = await store.readFile(blockId, at, blockReadBytes);
+    if (bytes.length === 0) return false;
+    if (!isZero(bytes)) return true;
+  }
+}
+
+const isZero = (bytes: Uint8Array): boolean => Buffer.alloc(bytes.length).equals(bytes);
+
+/** Whether the invalid record at `at` shows a part that was never written. */
+async function hasHole(store: BlockStore, at: LogPosition): Promise<boolean> {
+  const bytes = await store.read(at.lsn, groupBytesMax);
+  const header = decodeGroupHeader(bytes, 0, at.lsn);
+  const recordBytes = groupHeaderBytes + (isProblem(header) ? 0 : header.payloadBytes);
+  if (bytes.length < recordBytes) return true;
+  const position = positionInBlock(at.lsn, store.blockBytes);
+  for (let from = 0; from < recordBytes; ) {
+    const sectorEnd = from + sectorBytes - ((position + from) % sectorBytes);
+    const to = Math.min(sectorEnd, recordBytes);
+    if (isZero(bytes.subarray(from, to))) return true;
+    from = to;
+  }
+  // A bad header says nothing about the record's length: its own last fields must be missing.
+  const endBytes = isProblem(header) ? groupHeaderBytes / 2 : Math.min(holeBytesMin, header.payloadBytes);
+  return isZero(bytes.subarray(recordBytes - endBytes, recordBytes));
 }
 
 /** Walks one block's groups from `start` on. No problem: the block is full. */
@@ -157,17 +192,17 @@ async function classifyRest(
   const blockId = blockIdOf(end.lsn, store.blockBytes);
   const from = positionInBlock(end.lsn, store.blockBytes);
   const size = await store.fileBytes(blockId);
-  let isZero = true;
+  let allZero = true;
   for (let at = from; at < size; at += blockReadBytes) {
     const bytes = Buffer.from(await store.readFile(blockId, at, blockReadBytes + groupHeaderBytes));
-    isZero &&= bytes.equals(Buffer.alloc(bytes.length));
-    if (isZero) continue;
+    allZero &&= isZero(bytes);
+    if (allZero) continue;
     for (let offset = bytes.indexOf('GR'); offset >= 0; offset = bytes.indexOf('GR', offset + 1)) {
       const place = lsn(end.lsn + (at - from) + offset);
       if (place <= end.lsn) continue;
       const header = decodeGroupHeader(bytes, offset, place);
-      if (!isProblem(header) && header.committedEnd > end.lsn) return { isZero, provenBy: place };
+      if (!isProblem(header) && header.committedEnd > end.lsn) return { isZero: false, provenBy: place };
     }
   }
-  return { isZero, provenBy: undefined };
+  return { isZero: allZero, provenBy: undefined };
 }
