@@ -290,3 +290,9 @@ export const undoMarksMax = 4_096;
 export const archiverNoticeMs = 5;
 /** How often a reader asks for the next manifest. */
 export const archivePollMs = 250;
+
+// --- cluster ---
+/** The text of LOG_ARCHIVE_DEST. */
+export const archiveDestLengthMax = 4_096;
+/** The largest archive lag target: two hours, as in OceanBase. */
+export const archiveLagTargetMsMax = 7_200_000;

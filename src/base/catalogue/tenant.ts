@@ -118,10 +118,10 @@ export const tenantErrors = {
     message: 'the log of tenant {tenant} ends at LSN {end}, before its database at LSN {checkpoint}',
     hint: 'Log was lost: rebuild this replica from another one or from the archive.',
   },
-  OBS_TENANT_FOREIGN_DATABASE: {
-    kind: 'invalid',
-    message: 'the database in {directory} belongs to tenant incarnation {found}, not {wanted}',
-    hint: 'Move the directory away; it is of another tenant.',
+  OBS_TENANT_CHECKPOINT_HELD: {
+    kind: 'unavailable',
+    message: 'readers of tenant {tenant} keep its checkpoint from finishing',
+    hint: 'End long read transactions, then try again.',
   },
   OBS_TENANT_APPLY_ORDER: {
     kind: 'invalid',

@@ -1,0 +1,268 @@
+/**
+ * From a captured commit to an answer that may leave: orders redo in the log, in the order it was committed locally,
+ * and tells sessions when it is committed there. Commits go on locally while earlier ones are being flushed.
+ *
+ * What the log refuses, and everything after it, is taken back from the database. A commit that the log took, but is
+ * not known to have kept when leadership ends, has an unknown outcome, and is never reported as anything else. Keeps
+ * K4 and promise 1.
+ */
+import { isObError, ObError } from '../base/errors.ts';
+import { commitBytesInFlightMax, commitsInFlightMax } from '../base/limits.ts';
+import type { LogAppender, LogPosition } from '../base/log-access.ts';
+import type { Lsn } from '../base/scalars.ts';
+import { ReplyGate } from './reply-gate.ts';
+import type { Captured } from './worker-pool.ts';
+
+interface InFlight {
+  readonly sequence: number;
+  /** at or before the first byte of its entry */
+  readonly startLsn: Lsn;
+  readonly endLsn: Lsn;
+  readonly bytes: number;
+}
+
+interface Undo {
+  readonly keep: number;
+  readonly error: ObError;
+  /** undo requests not answered yet */
+  pending: number;
+}
+
+export interface CommitPipelineOptions {
+  readonly tenant: string;
+  readonly log: LogAppender;
+  /** Takes back every local commit after `keep`; the answer goes to `undone`. */
+  readonly undo: (keep: number) => void;
+  /** The log takes nothing from this engine any more. */
+  readonly onLost: (cause: ObError) => void;
+  /** More may be sent. */
+  readonly onRoom: () => void;
+  /** A failure that is no answer of the log: the process must end. */
+  readonly onFatal: (error: unknown) => void;
+}
+
+export class CommitPipeline {
+  readonly #options: CommitPipelineOptions;
+  readonly #gate = new ReplyGate();
+  #inFlight: InFlight[] = [];
+  /** captured, waiting for room in the log's window */
+  #backlog: Captured[] = [];
+  #bytes = 0;
+  #appendedSequence = 0;
+  #undo: Undo | undefined;
+  #lost = false;
+  #resume: LogPosition;
+  #lastEnd: Lsn;
+  #committedEnd: Lsn;
+  #quietWaiters: (() => void)[] = [];
+  #decidedWaiters: (() => void)[] = [];
+
+  /** `position`: the log's end, which the database has. */
+  constructor(options: CommitPipelineOptions, position: LogPosition) {
+    this.#options = options;
+    this.#resume = position;
+    this.#lastEnd = position.lsn;
+    this.#committedEnd = position.lsn;
+  }
+
+  /** False: further writes should wait, or the process would pile up commits that nobody has kept. */
+  get hasRoom(): boolean {
+    return (
+      this.#backlog.length === 0 &&
+      this.#inFlight.length < commitsInFlightMax &&
+      this.#bytes < commitBytesInFlightMax
+    );
+  }
+
+  get quiet(): boolean {
+    return this.#decided && this.#undo === undefined;
+  }
+
+  /** The log was lost, and has not been taken up again. */
+  get lost(): boolean {
+    return this.#lost;
+  }
+
+  /** Newest group boundary behind which the log has nothing but what is in flight, or not of this database. */
+  get resume(): LogPosition {
+    return this.#resume;
+  }
+
+  /** Entries that end here or before are in the database, and committed. */
+  get committedEnd(): Lsn {
+    return this.#committedEnd;
+  }
+
+  /** Newest commit of this engine that the log has kept. */
+  get committedSequence(): number {
+    return this.#gate.committed;
+  }
+
+  /** The database was made again from the log, up to `position`. */
+  rebuilt(position: LogPosition): void {
+    this.#resume = position;
+    this.#lastEnd = position.lsn;
+    this.#committedEnd = position.lsn;
+  }
+
+  /** Starts a term: the database has everything up to `position`, the log's end. */
+  lead(position: LogPosition): void {
+    this.#lost = false;
+    this.rebuilt(position);
+  }
+
+  /** Takes a commit of the worker, in order. */
+  captured(commit: Captured): void {
+    // it ran before the worker heard of the undo, which takes it back as well
+    if (this.#undo !== undefined && commit.sequence > this.#undo.keep) return;
+    this.#bytes += commit.bytes;
+    if (this.#backlog.length > 0) this.#backlog.push(commit);
+    else this.#append(commit);
+  }
+
+  /** Calls `release` when commit `sequence` is kept, or `undone` with why its effects are gone. */
+  settle(sequence: number, release: () => void, undone: (error: ObError) => void): void {
+    const undo = this.#undo;
+    if (undo !== undefined && sequence > undo.keep) undone(this.#whyUndone(sequence, undo.error));
+    else {
+      this.#gate.wait(sequence, release, taken => {
+        undone(this.#whyUndone(taken, this.#undo?.error));
+      });
+    }
+  }
+
+  /** The log's committed end has moved, while this engine leads. */
+  advanced(end: LogPosition): void {
+    const next = this.#inFlight.find(({ endLsn }) => endLsn > end.lsn);
+    if (next === undefined || next.startLsn >= end.lsn) this.#resume = end;
+    if (this.#backlog.length > 0) queueMicrotask(() => this.#retry());
+  }
+
+  /** The worker has taken back what `undo` asked for. */
+  undone(): void {
+    const undo = this.#undo;
+    if (undo === undefined) return;
+    undo.pending -= 1;
+    if (undo.pending > 0) return;
+    this.#undo = undefined;
+    this.#settled();
+  }
+
+  /** Resolves when nothing is in flight: all is committed, or taken back. */
+  whenQuiet(): Promise<void> {
+    if (this.quiet) return Promise.resolve();
+    return new Promise(resolve => this.#quietWaiters.push(resolve));
+  }
+
+  /** Resolves when the log has decided on everything it took. */
+  whenDecided(): Promise<void> {
+    if (this.#decided) return Promise.resolve();
+    return new Promise(resolve => this.#decidedWaiters.push(resolve));
+  }
+
+  get #decided(): boolean {
+    return this.#inFlight.length === 0 && this.#backlog.length === 0;
+  }
+
+  /** False if the commit waits in the backlog, or was refused. */
+  #append(commit: Captured): boolean {
+    const { log } = this.#options;
+    try {
+      const { endLsn } = log.append({ kind: 'redo', body: commit.body });
+      this.#inFlight.push({
+        sequence: commit.sequence,
+        startLsn: this.#lastEnd,
+        endLsn,
+        bytes: commit.bytes,
+      });
+      this.#lastEnd = endLsn;
+      this.#appendedSequence = commit.sequence;
+      log.committed(endLsn).then(
+        () => this.#committed(commit.sequence, endLsn),
+        (error: unknown) => this.#leadershipEnded(error),
+      );
+      return true;
+    } catch (error) {
+      if (isObError(error, 'OBS_LOG_WINDOW_FULL') && this.#logIsBusy()) this.#backlog.unshift(commit);
+      else if (error instanceof ObError) this.#refused(commit.sequence, error);
+      else this.#options.onFatal(error);
+      return false;
+    }
+  }
+
+  /** There is something whose commit will make room in the window. */
+  #logIsBusy(): boolean {
+    const { end, maxLsn } = this.#options.log.state();
+    return this.#inFlight.length > 0 || end.lsn < maxLsn;
+  }
+
+  #retry(): void {
+    for (let commit = this.#backlog.shift(); commit !== undefined; commit = this.#backlog.shift()) {
+      if (!this.#append(commit)) return;
+    }
+  }
+
+  #committed(sequence: number, endLsn: Lsn): void {
+    // no longer in flight: a later one committed first, or it was taken back and its clients were told "unknown"
+    const oldest = this.#inFlight[0];
+    if (oldest === undefined || oldest.sequence > sequence) return;
+    let kept = 0;
+    for (const commit of this.#inFlight) {
+      if (commit.sequence > sequence) break;
+      this.#bytes -= commit.bytes;
+      kept += 1;
+    }
+    this.#inFlight.splice(0, kept);
+    this.#committedEnd = endLsn;
+    this.#gate.commit(sequence);
+    this.#retry();
+    this.#settled();
+  }
+
+  #refused(sequence: number, error: ObError): void {
+    if (error.kind === 'disk' || error.kind === 'bug') this.#options.onFatal(error);
+    if (error.kind === 'not-leader') this.#end(error);
+    this.#takeBack(sequence - 1, error);
+  }
+
+  #leadershipEnded(cause: unknown): void {
+    if (!(cause instanceof ObError)) {
+      this.#options.onFatal(cause);
+      return;
+    }
+    if (this.#lost && this.#inFlight.length === 0) return;
+    this.#end(cause);
+    this.#inFlight = [];
+    const { tenant } = this.#options;
+    this.#takeBack(this.#gate.committed, new ObError('OBS_TENANT_UNDONE', { tenant, why: cause.message }));
+    this.#settled();
+  }
+
+  #end(cause: ObError): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.#options.onLost(cause);
+  }
+
+  #takeBack(keep: number, error: ObError): void {
+    this.#backlog = [];
+    this.#bytes = 0;
+    for (const commit of this.#inFlight) this.#bytes += commit.bytes;
+    const pending = (this.#undo?.pending ?? 0) + 1;
+    this.#undo = { keep: Math.min(keep, this.#undo?.keep ?? keep), error, pending };
+    this.#gate.undo(this.#undo.keep);
+    this.#options.undo(this.#undo.keep);
+  }
+
+  #whyUndone(sequence: number, error: ObError | undefined): ObError {
+    const { tenant } = this.#options;
+    if (sequence <= this.#appendedSequence) return new ObError('OBS_TENANT_OUTCOME_UNKNOWN', { tenant });
+    return error ?? new ObError('OBS_TENANT_UNDONE', { tenant, why: 'the log refused them' });
+  }
+
+  #settled(): void {
+    if (this.#decided) for (const resolve of this.#decidedWaiters.splice(0)) resolve();
+    if (this.quiet) for (const resolve of this.#quietWaiters.splice(0)) resolve();
+    this.#options.onRoom();
+  }
+}
