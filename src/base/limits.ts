@@ -26,8 +26,6 @@ export const resultBytesMaxDefault = 268_435_456;
 export const preparedStatementsMax = 16_384;
 /** COM_STMT_SEND_LONG_DATA bytes a connection may pile up. */
 export const longDataBytesMax = 67_108_864;
-/** Statements in one multi-statement text. */
-export const statementsPerTextMax = 10_000;
 /** Warnings kept for SHOW WARNINGS (MySQL's max_error_count). */
 export const warningsMax = 1_024;
 /** Session and user variables a client may set. */
