@@ -56,8 +56,8 @@ export function* decide(
   );
 }
 
-/** Enters APPEND, writes the role entry, opens the engine. Can be run again from any point inside. */
-export function* openForWrites(context: RoleContext, row: RoleRow, next: StepId): Procedure<RoleRow> {
+/** Enters APPEND and writes the role entry. Can be run again from any point inside. */
+export function* openLog(context: RoleContext, row: RoleRow, next: StepId): Procedure<RoleRow> {
   assert(row.switchoverStatus === 'SWITCHING TO PRIMARY', 'the decision to open is durable');
   const opening = must(row.opening, 'opening record of a decided row');
   assert(opening.epoch === row.epoch, 'the epoch to open under is the decided one');
@@ -72,8 +72,6 @@ export function* openForWrites(context: RoleContext, row: RoleRow, next: StepId)
     cutLsn: opening.cut.lsn,
     cutScn: opening.cut.scn,
   });
-  refuseFenced(context, context.row());
-  yield* call('local', 'promote');
   return yield* advance(
     context,
     row,
@@ -83,13 +81,16 @@ export function* openForWrites(context: RoleContext, row: RoleRow, next: StepId)
   );
 }
 
-/** Role PRIMARY, status NORMAL. With `next` the operation goes on after that; else it ends here. */
+/** Opens the engine: role PRIMARY, status NORMAL. A site that died after opening does both again. With `next` the operation goes on after that; else it ends here. */
 export function* enterPrimary(
   context: RoleContext,
   row: RoleRow,
   next: StepId | null,
   also: Partial<RoleRow> = {},
 ): Procedure<RoleRow> {
+  assert(row.switchoverStatus === 'SWITCHING TO PRIMARY', 'the decision to open is durable');
+  refuseFenced(context, context.row());
+  yield* call('local', 'promote');
   const build = (each: RoleRow): RoleRow => ({
     ...each,
     role: 'PRIMARY',

@@ -5,7 +5,7 @@
 import { assert } from '../base/assert.ts';
 import { isObError, ObError } from '../base/errors.ts';
 import { claimAndActivate, cutLog, stopTakingLog } from './failover.ts';
-import { enterPrimary, openForWrites } from './opening.ts';
+import { enterPrimary, openLog } from './opening.ts';
 import { briefError, call, type Procedure, type RoleContext } from './procedure.ts';
 import { claimAndReopen, giveUpFailover, handClaimBack, stayStandby, unsealPrimary } from './rollback.ts';
 import { isUnfinished, type RoleRow } from './row.ts';
@@ -18,7 +18,7 @@ type StepProcedure = (context: RoleContext, row: RoleRow) => Procedure<RoleRow>;
 
 /** The steps a row can stand at. The others are done inside the compare-and-set that begins or decides. */
 const stepProcedures: Partial<Record<StepId, StepProcedure>> = {
-  B1: (context, row) => openForWrites(context, row, 'B2'),
+  B1: (context, row) => openLog(context, row, 'B2'),
   B2: (context, row) => enterPrimary(context, row, null),
 
   S3: drainAndSeal,
@@ -29,12 +29,12 @@ const stepProcedures: Partial<Record<StepId, StepProcedure>> = {
   T1: sealPrimary,
   O3: catchUp,
   O4: claimAndDecide,
-  O6: (context, row) => openForWrites(context, row, 'O7'),
+  O6: (context, row) => openLog(context, row, 'O7'),
   O7: (context, row) => enterPrimary(context, row, 'O8'),
   O8: repointOldPrimary,
 
   R2: claimAndReopen,
-  R4: (context, row) => openForWrites(context, row, 'R5'),
+  R4: (context, row) => openLog(context, row, 'R5'),
   R5: (context, row) => enterPrimary(context, row, null),
 
   U2: handClaimBack,
@@ -44,7 +44,7 @@ const stepProcedures: Partial<Record<StepId, StepProcedure>> = {
   F2: stopTakingLog,
   F3: cutLog,
   F4: claimAndActivate,
-  F6: (context, row) => openForWrites(context, row, 'F7'),
+  F6: (context, row) => openLog(context, row, 'F7'),
   F7: (context, row) => enterPrimary(context, row, null),
 
   V1: giveUpFailover,

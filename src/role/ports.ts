@@ -99,7 +99,10 @@ export interface ArchiveFence {
   claim(
     claim: EpochClaim,
   ): Promise<{ readonly kind: 'claimed' } | { readonly kind: 'lost'; readonly to: EpochClaim }>;
-  /** Flushes the archiver to the sealed end and writes the seal into the chain. */
+  /**
+   * Flushes the archiver to the sealed end and writes the seal into the chain. A seal of that operation that is there
+   * already is enough, even when the next epoch has been claimed since.
+   */
   seal(record: SealRecord): Promise<void>;
   /** The newest seal in the chain, if no newer epoch has been opened after it. */
   sealed(): Promise<SealRecord | null>;

@@ -27,8 +27,8 @@ interface StepRow {
 }
 
 export const roleSteps = {
-  B1: { title: 'open the new tenant', rollback: 'refused' },
-  B2: { title: 'enter PRIMARY', rollback: 'refused' },
+  B1: { title: 'open the log of the new tenant', rollback: 'refused' },
+  B2: { title: 'take writes, enter PRIMARY', rollback: 'refused' },
 
   S1: { title: 'check the primary', rollback: 'reopen' },
   S2: { title: 'record the intent to become standby', rollback: 'reopen' },
@@ -44,15 +44,15 @@ export const roleSteps = {
   O3: { title: 'catch up with the sealed end', rollback: 'undo' },
   O4: { title: 'claim the next epoch', rollback: 'undo' },
   O5: { title: 'decide', rollback: 'refused' },
-  O6: { title: 'open for writes', rollback: 'refused' },
-  O7: { title: 'enter PRIMARY', rollback: 'refused' },
+  O6: { title: 'open the log', rollback: 'refused' },
+  O7: { title: 'take writes, enter PRIMARY', rollback: 'refused' },
   O8: { title: 'make the old primary follow', rollback: 'refused' },
 
   R1: { title: 'ask for the right to open again', rollback: 'continue' },
   R2: { title: 'claim the next epoch', rollback: 'continue' },
   R3: { title: 'decide', rollback: 'continue' },
-  R4: { title: 'open for writes again', rollback: 'continue' },
-  R5: { title: 'enter PRIMARY', rollback: 'continue' },
+  R4: { title: 'open the log again', rollback: 'continue' },
+  R5: { title: 'take writes, enter PRIMARY', rollback: 'continue' },
 
   U1: { title: 'cancel the switchover here', rollback: 'continue' },
   U2: { title: 'hand a claimed epoch back', rollback: 'continue' },
@@ -64,8 +64,8 @@ export const roleSteps = {
   F3: { title: 'cut the log at the replayable SCN', rollback: 'undo-activate' },
   F4: { title: 'claim the next epoch', rollback: 'refused' },
   F5: { title: 'decide, with the loss certificate', rollback: 'refused' },
-  F6: { title: 'open for writes', rollback: 'refused' },
-  F7: { title: 'enter PRIMARY', rollback: 'refused' },
+  F6: { title: 'open the log', rollback: 'refused' },
+  F7: { title: 'take writes, enter PRIMARY', rollback: 'refused' },
 
   V1: { title: 'give up the failover', rollback: 'continue' },
 } as const satisfies Record<string, StepRow>;

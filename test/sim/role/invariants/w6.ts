@@ -1,0 +1,22 @@
+/** W6: a fenced site takes no write, and nobody becomes an ordinary standby again with a log that forked. */
+import type { RoleInvariant } from './invariant.ts';
+
+export const w6: RoleInvariant = {
+  id: 'W6',
+  check(world) {
+    for (const site of world.sites) {
+      if (site.row.fenced !== null && site.writable) return `${site.name} is fenced and takes writes`;
+    }
+    return null;
+  },
+  atRest(world) {
+    const [primary] = world.primaries();
+    if (primary === undefined || world.primaries().length > 1) return null;
+    for (const site of world.sites) {
+      if (site === primary || site.row.fenced !== null || site.row.epoch !== primary.row.epoch) continue;
+      const forked = site.log.some((entry, at) => at < primary.log.length && entry !== primary.log[at]);
+      if (forked) return `${site.name} follows epoch ${site.row.epoch} with a forked log`;
+    }
+    return null;
+  },
+};
