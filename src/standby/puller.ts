@@ -155,7 +155,7 @@ export class StandbyPuller {
     await this.stop();
     this.#closed = true;
     this.#wake?.cancel();
-    for (const waiter of [...this.#waiters]) this.#settle(waiter, new ObError('OBS_STANDBY_STOPPED'));
+    for (const waiter of this.#waiters) this.#settle(waiter, new ObError('OBS_STANDBY_STOPPED'));
     await this.#apply?.close();
     await this.#sources.archive?.close();
   }
@@ -433,7 +433,7 @@ export class StandbyPuller {
   }
 
   #settleWaiters(): void {
-    for (const waiter of [...this.#waiters]) if (this.#isHere(waiter.lsn)) this.#settle(waiter);
+    for (const waiter of this.#waiters) if (this.#isHere(waiter.lsn)) this.#settle(waiter);
   }
 
   #settle(waiter: Waiter, error?: ObError): void {
