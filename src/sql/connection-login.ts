@@ -45,8 +45,6 @@ export interface LoggedIn {
   readonly schema: string | null;
   /** of both sides */
   readonly capabilities: number;
-  /** what the next packet to the client is numbered */
-  readonly sequence: number;
 }
 
 /** A client's name and its proof so far. */
@@ -69,11 +67,18 @@ export class ConnectionLogin {
   readonly #writer: PacketWriter;
   readonly #options: LoginOptions;
   #bytesBefore = 0;
+  /** what the next packet to the client is numbered: greeting 0, then one up from each packet of either side */
+  #sequence = 1;
 
   constructor(channel: PacketChannel, writer: PacketWriter, options: LoginOptions) {
     this.#channel = channel;
     this.#writer = writer;
     this.#options = options;
+  }
+
+  /** The number of the next packet to the client, also after a refusal. */
+  get nextSequence(): number {
+    return this.#sequence;
   }
 
   /** The whole of connecting. Undefined: the client left. Throws what the client must be told. */
@@ -107,7 +112,7 @@ export class ConnectionLogin {
       scramble: Buffer.from(login.scramble),
       plugin: login.plugin,
     };
-    return this.#prove(attempt, offered, login.capabilities & capabilities, packet.sequence + 1);
+    return this.#prove(attempt, offered, login.capabilities & capabilities);
   }
 
   /**
@@ -120,51 +125,36 @@ export class ConnectionLogin {
     sequence: number,
   ): Promise<LoggedIn | undefined> {
     this.#bytesBefore = this.#channel.receivedBytes;
+    this.#sequence = sequence;
     if ((capabilities & capability.pluginAuth) === 0)
       throw badHandshake('the client cannot switch its proof');
     const plugin = authenticationPlugins.find(known => known === change.plugin) ?? this.#options.plugin;
-    const proof = await this.#switchTo(plugin, sequence);
+    const proof = await this.#switchTo(plugin);
     if (proof === undefined) return undefined;
     const attempt = { name: change.user, schema: change.schema, scramble: proof.scramble, plugin };
-    return this.#check(attempt, proof.challenge, capabilities, proof.sequence);
+    return this.#check(attempt, proof.challenge, capabilities);
   }
 
-  async #prove(
-    attempt: Attempt,
-    offered: Challenge,
-    capabilities: number,
-    sequence: number,
-  ): Promise<LoggedIn | undefined> {
+  async #prove(attempt: Attempt, offered: Challenge, capabilities: number): Promise<LoggedIn | undefined> {
     const other = pluginToSwitchTo(offered.plugin, attempt.plugin);
-    if (other === undefined) return this.#check(attempt, offered, capabilities, sequence);
-    const proof = await this.#switchTo(other, sequence);
+    if (other === undefined) return this.#check(attempt, offered, capabilities);
+    const proof = await this.#switchTo(other);
     if (proof === undefined) return undefined;
-    return this.#check(
-      { ...attempt, scramble: proof.scramble },
-      proof.challenge,
-      capabilities,
-      proof.sequence,
-    );
+    return this.#check({ ...attempt, scramble: proof.scramble }, proof.challenge, capabilities);
   }
 
   async #switchTo(
     plugin: AuthenticationPlugin,
-    sequence: number,
-  ): Promise<{ challenge: Challenge; scramble: Buffer; sequence: number } | undefined> {
+  ): Promise<{ challenge: Challenge; scramble: Buffer } | undefined> {
     const challenge: Challenge = { plugin, bytes: challengeOf(this.#options.random) };
-    encodeAuthSwitch(this.#writer.start(sequence), plugin, challenge.bytes);
+    encodeAuthSwitch(this.#writer.start(this.#sequence), plugin, challenge.bytes);
     await this.#channel.send(this.#writer.take());
     const packet = await this.#next();
     if (packet === undefined) return undefined;
-    return { challenge, scramble: Buffer.from(packet.payload), sequence: packet.sequence + 1 };
+    return { challenge, scramble: Buffer.from(packet.payload) };
   }
 
-  async #check(
-    attempt: Attempt,
-    challenge: Challenge,
-    capabilities: number,
-    sequence: number,
-  ): Promise<LoggedIn> {
+  async #check(attempt: Attempt, challenge: Challenge, capabilities: number): Promise<LoggedIn> {
     const name = parseLoginName(attempt.name);
     const tenant = this.#tenantOf(name);
     const user = await this.#lookUp(tenant, name.user);
@@ -174,9 +164,9 @@ export class ConnectionLogin {
       const password = isEmptyScramble(attempt.scramble) ? 'NO' : 'YES';
       throw new ObError('OBS_SQL_ACCESS_DENIED', { user: attempt.name, host, password });
     }
-    const success = challenge.plugin === 'caching_sha2_password' && !isEmptyScramble(attempt.scramble);
-    if (success) {
-      encodeFastAuthSuccess(this.#writer.start(sequence));
+    if (challenge.plugin === 'caching_sha2_password' && !isEmptyScramble(attempt.scramble)) {
+      encodeFastAuthSuccess(this.#writer.start(this.#sequence));
+      this.#sequence++;
       await this.#channel.send(this.#writer.take());
     }
     return {
@@ -185,7 +175,6 @@ export class ConnectionLogin {
       privileges: user.privileges,
       schema: attempt.schema,
       capabilities,
-      sequence: success ? sequence + 1 : sequence,
     };
   }
 
@@ -205,6 +194,7 @@ export class ConnectionLogin {
 
   async #next(): Promise<Packet | undefined> {
     const packet = await this.#channel.next();
+    if (packet !== undefined) this.#sequence = packet.sequence + 1;
     if (this.#channel.receivedBytes - this.#bytesBefore > loginBytesMax)
       throw badHandshake('too many bytes before login');
     return packet;

@@ -46,6 +46,7 @@ export class Connection {
   #draining = false;
   #lastActive: MonoMs;
   #command = 'Connect';
+  #capabilities = 0;
 
   constructor(id: number, socket: Socket, host: ConnectionHost) {
     this.id = id;
@@ -120,17 +121,14 @@ export class Connection {
   async #login(): Promise<boolean> {
     const timer = this.#host.clock.after(loginTimeoutMs, () => this.#channel.destroy());
     const login = new ConnectionLogin(this.#channel, this.#host.writer, this.#host.login);
-    let sequence = 0;
     try {
       const loggedIn = await login.connect(this.id);
       if (loggedIn === undefined) return false;
-      sequence = loggedIn.sequence;
-      await this.#enter(loggedIn);
+      await this.#enter(loggedIn, login.nextSequence);
       return true;
     } catch (error) {
       this.#note(error);
-      // Number 2 is right for every login without TLS and AuthSwitch; clients do not check it in a refusal.
-      encodeError(this.#host.writer.start(sequence === 0 ? 2 : sequence), error);
+      encodeError(this.#host.writer.start(login.nextSequence), error);
       this.#channel.end(this.#host.writer.take());
       return false;
     } finally {
@@ -139,7 +137,7 @@ export class Connection {
   }
 
   /** Opens the session and answers the login. Counts are taken before and given back in `#leave`. */
-  async #enter(loggedIn: LoggedIn): Promise<void> {
+  async #enter(loggedIn: LoggedIn, sequence: number): Promise<void> {
     if (this.#channel.closed) return;
     this.#host.admit(loggedIn.tenant);
     this.#tenant = loggedIn.tenant;
@@ -162,7 +160,7 @@ export class Connection {
       statistics: () => this.#host.statistics(),
     });
     this.#capabilities = loggedIn.capabilities;
-    encodeOk(this.#host.writer.start(loggedIn.sequence), {
+    encodeOk(this.#host.writer.start(sequence), {
       changes: 0,
       lastInsertId: 0,
       info: '',
@@ -171,8 +169,6 @@ export class Connection {
     });
     await this.#channel.send(this.#host.writer.take());
   }
-
-  #capabilities = 0;
 
   async #serve(): Promise<void> {
     for (;;) {
@@ -210,17 +206,20 @@ export class Connection {
     const capabilities = this.#capabilities;
     const change = decodeChangeUser(packet.payload, capabilities);
     this.#leave();
+    const timer = this.#host.clock.after(loginTimeoutMs, () => this.#channel.destroy());
     const login = new ConnectionLogin(this.#channel, this.#host.writer, this.#host.login);
     try {
       const loggedIn = await login.changeUser(change, capabilities, packet.sequence + 1);
       if (loggedIn === undefined) return false;
-      await this.#enter(loggedIn);
+      await this.#enter(loggedIn, login.nextSequence);
       return true;
     } catch (error) {
       this.#note(error);
-      encodeError(this.#host.writer.start(packet.sequence + 1), error);
+      encodeError(this.#host.writer.start(login.nextSequence), error);
       this.#channel.end(this.#host.writer.take());
       return false;
+    } finally {
+      timer.cancel();
     }
   }
 

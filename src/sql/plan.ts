@@ -133,11 +133,42 @@ export interface TableColumn {
   /** SQL text of the default, or null */
   readonly defaultSql: string | null;
   readonly autoIncrement: boolean;
+  /** GENERATED ALWAYS AS */
+  readonly generated: boolean;
 }
 
+export interface TableKey {
+  /** SQLite's name of the index */
+  readonly index: string;
+  /** MySQL's name of the key */
+  readonly name: string;
+  readonly unique: boolean;
+  /** `name` null: an expression */
+  readonly columns: readonly { readonly name: string | null; readonly descending: boolean }[];
+}
+
+/** A table or view as its schema describes it. The session may keep it until the next DDL or role change. */
 export interface TableShape {
   readonly name: string;
+  readonly view: boolean;
+  /** the CREATE text SQLite keeps */
+  readonly sql: string;
   readonly columns: readonly TableColumn[];
+  readonly primaryKey: readonly string[];
+  readonly keys: readonly TableKey[];
+  /** indexes and triggers that belong to it */
+  readonly attached: readonly {
+    readonly kind: 'index' | 'trigger';
+    readonly name: string;
+    readonly sql: string;
+  }[];
+  readonly foreignKeys: readonly {
+    readonly table: string;
+    readonly from: readonly string[];
+    readonly to: readonly string[];
+    readonly onUpdate: string;
+    readonly onDelete: string;
+  }[];
 }
 
 /** Reads the tenant's schema for the dialect and the views: an internal, read-only engine call. */

@@ -33,7 +33,7 @@ function planOf(text: string): Plan {
     const assignment = { scope: 'session', name: set[1].toLowerCase(), value: set[2] ?? null } as const;
     return { kind: 'set', assignments: [assignment] };
   }
-  const user = /^CREATE-USER (\w+) (\S+)$/i.exec(trimmed);
+  const user = /^MAKEUSER (\w+) (\S+)$/i.exec(trimmed);
   if (user?.[1] !== undefined) {
     const made = { name: user[1], password: user[2] ?? '', locked: false };
     return { kind: 'user', statement: { kind: 'create', users: [made], ifNotExists: false } };
@@ -42,6 +42,7 @@ function planOf(text: string): Plan {
     case '':
       return { kind: 'ok' };
     case 'BEGIN':
+    case 'START':
       return { kind: 'begin', readOnly: false };
     case 'COMMIT':
       return { kind: 'commit' };

@@ -1,5 +1,61 @@
-/** What ALTER SYSTEM, CREATE TENANT and their kin ask for, parsed. */
+/**
+ * What ALTER SYSTEM, CREATE TENANT and their kin ask for, parsed. `tenant` is null in a user tenant's own session, which may name
+ * none. Sources and destinations may hold passwords: nobody prints these values.
+ */
+import type { Scn } from '../../base/scalars.ts';
 
-export interface AdminStatement {
-  readonly kind: string;
-}
+/** Recovery bound of a standby, as `Operations.recoverStandby` takes it. */
+export type RecoveryBound =
+  | { readonly kind: 'unlimited' }
+  | { readonly kind: 'cancel' }
+  | { readonly kind: 'scn'; readonly scn: Scn };
+
+export type AdminStatement =
+  | {
+      readonly kind: 'create-tenant';
+      readonly name: string;
+      readonly ifNotExists: boolean;
+      readonly pageBytes: number | null;
+      readonly rootPassword: string | null;
+    }
+  | { readonly kind: 'drop-tenant'; readonly name: string; readonly ifExists: boolean; readonly force: boolean }
+  | {
+      readonly kind: 'create-standby-tenant';
+      readonly name: string;
+      readonly ifNotExists: boolean;
+      readonly source: string;
+    }
+  | { readonly kind: 'set-log-restore-source'; readonly tenant: string | null; readonly source: string }
+  | { readonly kind: 'set-log-archive-dest'; readonly tenant: string | null; readonly dest: string }
+  | {
+      readonly kind: 'set-log-archive-dest-state';
+      readonly tenant: string | null;
+      readonly state: 'ENABLE' | 'DEFER';
+    }
+  | { readonly kind: 'archivelog' | 'noarchivelog'; readonly tenants: TenantList }
+  | { readonly kind: 'recover-standby'; readonly tenant: string | null; readonly until: RecoveryBound }
+  | {
+      readonly kind: 'switchover-to-standby' | 'switchover-to-primary';
+      readonly tenant: string | null;
+      readonly verify: boolean;
+    }
+  | {
+      readonly kind: 'activate-standby';
+      readonly tenant: string | null;
+      readonly verify: boolean;
+      readonly force: boolean;
+      /** null: the server's own bound */
+      readonly maxLagMs: number | null;
+    }
+  | { readonly kind: 'resume-switchover' | 'rollback-switchover'; readonly tenant: string | null }
+  | { readonly kind: 'backup'; readonly tenants: TenantList; readonly dest: string | null }
+  | {
+      readonly kind: 'restore';
+      readonly name: string;
+      readonly from: string;
+      readonly until: Scn | null;
+    }
+  | { readonly kind: 'checkpoint'; readonly tenants: TenantList };
+
+/** null: the session's own tenant; `all`: every user tenant. */
+export type TenantList = readonly string[] | 'all' | null;
