@@ -1,8 +1,8 @@
 /**
  * Entries: what a group's payload is made of. One entry = a head and (a part of) a body:
  *
- *   varint(body bytes × 8 + flags: 1 first part, 2 last part) · kind u8 · varint(SCN − SCN of the entry before it in this
- *   group; 0 for the group's first) · body
+ *   varint(body bytes × 8 + flags: 1 first part, 2 last part) · varint(SCN − SCN of the entry before it in this group; 0
+ *   for the group's first) · kind u8, never 0 · body
  *
  * SCNs count from the entry before, not from the group's maximum, so that an entry's size, and with it its LSN, is
  * known the moment it is ordered, while its group is still open. The last entry has the group's max SCN.
@@ -50,9 +50,10 @@ export const entryHeadBytes = (head: EntryHead): number =>
 /** Writes an entry's head at `offset`; returns where its body begins. */
 export function writeEntryHead(target: Uint8Array, offset: number, head: EntryHead): number {
   const flags = (head.first ? flagFirst : 0) | (head.last ? flagLast : 0);
-  const at = writeVarint(target, offset, head.bodyBytes * 8 + flags);
-  target[at] = kindCodes[head.kind];
-  return writeVarint(target, at + 1, head.scnStep);
+  const stepAt = writeVarint(target, offset, head.bodyBytes * 8 + flags);
+  const kindAt = writeVarint(target, stepAt, head.scnStep);
+  target[kindAt] = kindCodes[head.kind];
+  return kindAt + 1;
 }
 
 /** The entries of a group, in order. */
@@ -64,8 +65,8 @@ export function decodeEntries(group: Group): readonly EntryPart[] | ClogProblem 
   const bad = (what: string) => problem(lsn(start.lsn + groupHeaderBytes + cursor.offset), what);
   while (cursor.offset < cursor.end) {
     const sizeAndFlags = readVarint(cursor);
-    const kind = kindsByCode[payload[cursor.offset++] ?? 0];
     const step = readVarint(cursor);
+    const kind = kindsByCode[payload[cursor.offset++] ?? 0];
     if (sizeAndFlags < 0 || step < 0 || kind === undefined) return bad('an entry head is malformed');
     const flags = sizeAndFlags % 8;
     const bodyBytes = Math.floor(sizeAndFlags / 8);

@@ -20,6 +20,7 @@ const image: MetaImage = {
   sealed: { lsn: lsn(900), scn: scn(70), checksum: 5 },
   history: [{ proposalId: proposalId(2), startLsn: lsn(0) }],
   base: { lsn: lsn(100), scn: scn(10), checksum: 0xffff_ffff },
+  checkpointLsn: lsn(120),
   durableEnd: lsn(900),
   truncateTo: null,
 };

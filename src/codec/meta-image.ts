@@ -53,8 +53,10 @@ export interface MetaImage {
   /** exact end of the log when it last left APPEND, until it enters APPEND again */
   readonly sealed: LogPosition | null;
   readonly history: readonly ProposalEra[];
-  /** the database holds everything below; recovery scans from here */
+  /** the group boundary at or before `checkpointLsn`: recovery scans from here */
   readonly base: LogPosition;
+  /** the database file holds everything below, exactly: a log is never cut before it */
+  readonly checkpointLsn: Lsn;
   /** the log was durable at least up to here when this was written: a scan that ends earlier has met rot, not a crash */
   readonly durableEnd: Lsn;
   /** a cut that was decided: finished before the log is scanned */
@@ -152,6 +154,7 @@ function reviveMeta(value: unknown): MetaImage {
     sealed: raw['sealed'] === null ? null : position(raw['sealed']),
     history,
     base: position(raw['base']),
+    checkpointLsn: lsn(whole(raw['checkpointLsn'])),
     durableEnd: lsn(whole(raw['durableEnd'])),
     truncateTo: raw['truncateTo'] === null ? null : position(raw['truncateTo']),
   };
@@ -188,9 +191,6 @@ function string(value: unknown): string {
 }
 
 function whole(value: unknown): number {
-  need(
-    typeof value === 'number' && Number.isSafeInteger(value) && value >= 0,
-    'a whole number is expected',
-  );
+  need(typeof value === 'number' && Number.isSafeInteger(value) && value >= 0, 'a whole number is expected');
   return value;
 }

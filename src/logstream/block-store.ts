@@ -107,6 +107,19 @@ export class BlockStore {
     }
   }
 
+  /** Makes durable what the last block of a log that ends at `end` shows. */
+  async sync(end: Lsn): Promise<void> {
+    const last = (await this.list()).at(-1);
+    if (last === undefined) return;
+    assert(blockStart(last, this.blockBytes) <= end, 'no block lies behind the end of the log');
+    const file = await this.#options.disk.open(this.path(last), { create: false });
+    try {
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+  }
+
   async fileBytes(blockId: number): Promise<number> {
     const file = await this.#options.disk.open(this.path(blockId), { create: false });
     try {

@@ -269,11 +269,11 @@ export class LogStream implements LogAccess {
 
   async advanceBase(to: Lsn): Promise<void> {
     this.#mustLive();
-    if (to <= this.#now.base.lsn) return;
+    if (to <= this.#now.checkpointLsn) return;
     // The group that holds the byte: an entry may end, and a database be durable, in the middle of one.
     const base = (await this.read(to, 1)).start;
     this.#mustLive();
-    await this.#call(token => ({ kind: 'advanceBase', base, token }));
+    await this.#call(token => ({ kind: 'advanceBase', base, checkpointLsn: to, token }));
     this.#recycle();
   }
 

@@ -66,6 +66,8 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
       if (scan.unborn !== undefined) await store.remove(scan.unborn);
   }
   const { end, begin, history } = scan;
+  // What was read may be in the page cache alone, left there by a process that was killed.
+  await store.sync(end.lsn);
   return { meta, metaFile, store, end, begin, history, hadTornTail: scan.kind === 'torn-tail' };
 }
 
@@ -96,6 +98,7 @@ async function readMeta(metaFile: MetaFile, options: RecoveryOptions): Promise<M
     sealed: null,
     history: [],
     base: initial.position,
+    checkpointLsn: initial.position.lsn,
     durableEnd: initial.position.lsn,
     truncateTo: null,
   };

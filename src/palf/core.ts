@@ -13,7 +13,7 @@
 import { assert, must, unreachable } from '../base/assert.ts';
 import { entryBodyBytesMax, metaRepliesMax } from '../base/limits.ts';
 import type { AccessMode, LogPosition, ProposalEra } from '../base/log-access.ts';
-import { lsn, type MonoMs, type ProposalId, proposalId, type Scn, scn } from '../base/scalars.ts';
+import { type Lsn, lsn, type MonoMs, type ProposalId, proposalId, type Scn, scn } from '../base/scalars.ts';
 import type { MetaImage } from '../codec/meta-image.ts';
 import { mayFollow, takesEntries, takesFlashback, takesRawGroups } from './access-mode.ts';
 import type { PalfEffect, PalfOutcome, PalfRefusal, PalfReply } from './effects.ts';
@@ -30,6 +30,7 @@ export interface PalfView {
   readonly modeVersion: number;
   readonly modeChanging: boolean;
   readonly base: LogPosition;
+  readonly checkpointLsn: Lsn;
   readonly committed: LogPosition;
   readonly flushed: LogPosition;
   readonly maxLsn: LogPosition['lsn'];
@@ -99,6 +100,7 @@ export class PalfCore {
       modeVersion: meta.modeVersion,
       modeChanging: this.#modeChange !== undefined,
       base: meta.base,
+      checkpointLsn: meta.checkpointLsn,
       committed,
       flushed: window.flushed,
       maxLsn: window.maxLsn,
@@ -393,8 +395,8 @@ export class PalfCore {
       return this.#refuse(token, { why: 'busy' });
     if (!takesFlashback(meta.accessMode))
       return this.#refuse(token, { why: 'access-mode', accessMode: meta.accessMode });
-    const base = must(this.#wanted, 'wanted meta').base.lsn;
-    if (cut.lsn < base) return this.#refuse(token, { why: 'below-base', base });
+    const { checkpointLsn } = must(this.#wanted, 'wanted meta');
+    if (cut.lsn < checkpointLsn) return this.#refuse(token, { why: 'below-base', base: checkpointLsn });
     assert(window.isEmpty, 'only a quiet log is cut');
     if (cut.lsn >= committed.lsn) return this.#reply(token, { kind: 'flashed-back', end: committed });
     this.#flashback = { cut, token, state: 'deciding' };
@@ -433,10 +435,17 @@ export class PalfCore {
     if (this.#flashback !== undefined || this.#metaReplies.length >= metaRepliesMax)
       return this.#refuse(token, { why: 'busy' });
     // A flashback may have cut the log after the driver found this position.
-    if (base.lsn > committed.lsn) return this.#refuse(token, { why: 'not-at-end', end: committed });
-    const current = must(this.#wanted, 'wanted meta').base;
-    if (base.lsn <= current.lsn) return this.#reply(token, { kind: 'base-advanced', base: current });
-    this.#change({ base }, { token, outcome: { kind: 'base-advanced', base } }, now);
+    if (input.checkpointLsn > committed.lsn)
+      return this.#refuse(token, { why: 'not-at-end', end: committed });
+    const wanted = must(this.#wanted, 'wanted meta');
+    assert(base.lsn <= input.checkpointLsn, 'the base is not behind the checkpoint');
+    if (input.checkpointLsn <= wanted.checkpointLsn)
+      return this.#reply(token, { kind: 'base-advanced', base: wanted.base });
+    this.#change(
+      { base, checkpointLsn: input.checkpointLsn },
+      { token, outcome: { kind: 'base-advanced', base } },
+      now,
+    );
   }
 
   #onClose(token: Token, now: MonoMs): void {

@@ -3,7 +3,7 @@
  * checked by the core.
  */
 import type { AccessMode, LogPosition, NewEntry, ProposalEra } from '../base/log-access.ts';
-import type { NodeId, Scn } from '../base/scalars.ts';
+import type { Lsn, NodeId, Scn } from '../base/scalars.ts';
 import type { Group } from '../codec/clog.ts';
 import type { MetaImage } from '../codec/meta-image.ts';
 
@@ -41,8 +41,13 @@ export type PalfInput =
     }
   /** cut the log at a group boundary the driver found */
   | { readonly kind: 'flashback'; readonly cut: LogPosition; readonly token: Token }
-  /** the database is durable up to this group boundary */
-  | { readonly kind: 'advanceBase'; readonly base: LogPosition; readonly token: Token }
+  /** the database is durable up to `checkpointLsn`; `base` is the group boundary at or before it */
+  | {
+      readonly kind: 'advanceBase';
+      readonly base: LogPosition;
+      readonly checkpointLsn: Lsn;
+      readonly token: Token;
+    }
   /** take nothing more, finish what is ordered, note the exact end */
   | { readonly kind: 'close'; readonly token: Token }
   /** seats of a log stream with several members; a core with one member refuses them */
