@@ -60,7 +60,8 @@ export class LogServer {
   /** by incarnation: a tenant dropped and made again has other followers */
   readonly #followers = new Map<string, FollowerRegistry>();
   #listener: Listener | null = null;
-  #handshakes = 0;
+  /** not logged in yet, oldest first */
+  readonly #strangers = new Set<PeerChannel>();
   #snapshots = 0;
 
   constructor(options: LogServerOptions) {
@@ -106,14 +107,14 @@ export class LogServer {
 
   #accept(connection: Connection): void {
     const { clock, logger } = this.#options;
-    if (this.#handshakes >= peerHandshakesMax || this.#channels.size >= peerConnectionsMax) {
+    if (this.#channels.size >= peerConnectionsMax) {
       connection.destroy();
       return;
     }
-    this.#handshakes += 1;
+    this.#makeRoom();
     let login: Login = { kind: 'hello' };
     const finishHandshake = (): void => {
-      this.#handshakes -= 1;
+      this.#strangers.delete(channel);
       timer.cancel();
     };
     const channel: PeerChannel = new PeerChannel(connection, {
@@ -157,6 +158,16 @@ export class LogServer {
       ),
     );
     this.#channels.add(channel);
+    this.#strangers.add(channel);
+  }
+
+  /** A login takes milliseconds: under a flood the one that has waited longest goes, and peers that log in get through. */
+  #makeRoom(): void {
+    if (this.#strangers.size < peerHandshakesMax) return;
+    const [oldest] = this.#strangers;
+    oldest?.close(
+      new ObError('OBS_PEER_BUSY', { what: 'the number of logins under way', limit: peerHandshakesMax }),
+    );
   }
 
   async #continueLogin(
@@ -221,8 +232,6 @@ export class LogServer {
     channel.send({ kind: 'welcome', signature: accepted.signature });
     channel.sealWith(accepted.channelKeys, 'server');
     channel.verifyWith(accepted.channelKeys, 'client');
-    const describe = (): PeerDescription => this.#describe(tenant);
-    channel.send({ kind: 'described', id: 0, peer: describe() });
     const peer: PeerIdentity = {
       cluster: hello.cluster,
       site: hello.site,
@@ -240,6 +249,8 @@ export class LogServer {
         ours: hello.incarnation,
       });
     }
+    const describe = (): PeerDescription => this.#describe(tenant);
+    channel.send({ kind: 'described', id: 0, peer: describe() });
     const { roleEpoch } = tenant.state();
     if (hello.knownEpoch > roleEpoch) {
       logger.warn(
