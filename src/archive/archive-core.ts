@@ -266,6 +266,7 @@ export class ArchiveCore {
     this.#activity = { kind: 'none' };
     this.#failing = null;
     this.#housekeepAt = monoMs(0);
+    if (must(this.#committed, 'a committed end').lsn <= this.#archivedEnd()) this.#pendingSince = null;
   }
 
   #onManifest(head: ChainHead): void {
@@ -276,7 +277,6 @@ export class ArchiveCore {
     const archived = this.#archivedEnd();
     if (archived > before) this.#gapTo = null;
     if (openRoundOf(head.state) !== null) this.#roundOpened = true;
-    if (must(this.#committed, 'a committed end').lsn <= archived) this.#pendingSince = null;
     this.#lookAgainAt = null;
     if (then === 'stop') this.#finishStop();
   }
@@ -614,13 +614,22 @@ export class ArchiveCore {
     if (mode.kind === 'suspended') return this.#activity.kind === 'none' ? null : this.#suspendBy;
     const times: number[] = [];
     if (mode.kind === 'stopping') times.push(mode.until);
-    if (this.#activity.kind === 'none') {
-      if (this.#failing !== null) times.push(this.#failing.retryAt);
-      else if (this.#pendingSince !== null)
-        times.push(Math.max(this.#pendingSince + this.#collectMs(), this.#lookAgainAt ?? 0));
-      if (this.#housekeepAt !== null) times.push(this.#housekeepAt);
-    }
-    return times.length === 0 ? null : monoMs(Math.max(now.mono, Math.min(...times)));
+    if (this.#activity.kind === 'none') times.push(...this.#idleUntil());
+    if (times.length === 0) return null;
+    const at = monoMs(Math.min(...times));
+    assert(at > now.mono, 'an archiver that has something to do does it');
+    return at;
+  }
+
+  /** When there is something to do again, with nothing going on. */
+  #idleUntil(): readonly number[] {
+    if (this.#failing !== null) return [this.#failing.retryAt];
+    if (this.#head !== null && ownerOf(this.#head.state)?.sealed != null) return [];
+    const times: number[] = [];
+    if (this.#pendingSince !== null)
+      times.push(Math.max(this.#pendingSince + this.#collectMs(), this.#lookAgainAt ?? 0));
+    if (this.#housekeepAt !== null) times.push(this.#housekeepAt);
+    return times;
   }
 }
 

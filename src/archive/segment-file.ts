@@ -5,7 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
+import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import { must } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import type { LogChunk, LogPosition } from '../base/log-access.ts';
@@ -16,6 +16,7 @@ import { decodeSegment, encodeSegment } from '../codec/segment.ts';
 
 const compress = promisify(zstdCompress);
 const decompress = promisify(zstdDecompress);
+const inlineBytesMax = 65_536;
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -32,7 +33,12 @@ export interface PackedSegment {
 
 /** One object for a run of whole groups. Stored plain where compression does not help. */
 export async function packSegment(log: ArchivedLog, epoch: RoleEpoch, run: LogChunk): Promise<PackedSegment> {
-  const packed = await compress(run.bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+  const options = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
+  // a few bytes are done before a thread would have begun
+  const packed =
+    run.bytes.length <= inlineBytesMax
+      ? zstdCompressSync(run.bytes, options)
+      : await compress(run.bytes, options);
   const helps = packed.length < run.bytes.length;
   const header = {
     stream: log.stream,
@@ -88,7 +94,8 @@ async function inflate(
   corrupt: (why: string) => ObError,
 ): Promise<Uint8Array> {
   try {
-    return await decompress(body, { maxOutputLength: Math.max(1, rawBytes) });
+    const options = { maxOutputLength: Math.max(1, rawBytes) };
+    return rawBytes <= inlineBytesMax ? zstdDecompressSync(body, options) : await decompress(body, options);
   } catch (error) {
     throw corrupt(error instanceof Error ? error.message : 'it does not decompress');
   }

@@ -31,7 +31,7 @@ export class MemoryClog implements LogReader {
   #begin: Lsn;
   readonly #origin: LogPosition;
   readonly #listeners = new Set<(end: LogPosition) => void>();
-  readonly holds = new Map<string, Lsn>();
+  readonly #holds = new Set<{ from: Lsn }>();
   #proposal: number;
 
   constructor(origin: LogPosition = logStart, proposal = 1) {
@@ -141,16 +141,22 @@ export class MemoryClog implements LogReader {
     return () => this.#listeners.delete(listener);
   }
 
-  hold(name: string, from: Lsn): LogHold {
-    this.holds.set(name, from);
+  hold(_name: string, from: Lsn): LogHold {
+    const hold = { from };
+    this.#holds.add(hold);
     return {
       advance: to => {
-        assert(to >= must(this.holds.get(name), 'a hold'), 'a hold only advances');
-        this.holds.set(name, to);
+        assert(to >= hold.from, 'a hold only advances');
+        hold.from = to;
       },
       release: () => {
-        this.holds.delete(name);
+        this.#holds.delete(hold);
       },
     };
+  }
+
+  /** Log from each of these on must stay. */
+  heldFrom(): readonly Lsn[] {
+    return [...this.#holds].map(({ from }) => from);
   }
 }
