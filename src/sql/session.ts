@@ -65,6 +65,11 @@ export class Session {
   readonly #host: SessionHost;
   readonly #state: SessionState;
   #engine: EngineSession;
+  /**
+   * The client was told that a transaction is open. The engine may have ended it since (idle limit, drain, lost
+   * leadership) and says so at its next call: until then a COMMIT must reach the engine, or it would be told OK.
+   */
+  #promised = false;
   #readOnlyTransaction = false;
   /** foreign_key_checks changed inside a transaction: SQLite takes it only outside of one */
   #foreignKeysWanted: boolean | undefined;
@@ -72,7 +77,7 @@ export class Session {
 
   constructor(host: SessionHost, owner: SessionOwner) {
     this.#host = host;
-    this.#state = new SessionState(owner, host.clock, () => this.#engine.inTransaction);
+    this.#state = new SessionState(owner, host.clock, () => this.#open);
     this.#engine = this.#openEngine();
   }
 
@@ -85,7 +90,7 @@ export class Session {
   }
 
   get inTransaction(): boolean {
-    return this.#engine.inTransaction;
+    return this.#open;
   }
 
   get warningCount(): number {
@@ -173,7 +178,7 @@ export class Session {
     const [plan] = plans;
     if (plans.length !== 1 || plan === undefined) return [];
     if (plan.kind === 'rows') return plan.columns;
-    return plan.kind === 'engine' ? (await this.#engine.describe(plan.sql)).columns : [];
+    return plan.kind === 'engine' ? (await this.#call(engine => engine.describe(plan.sql))).columns : [];
   }
 
   /** COM_INIT_DB, and the database named at login. Throws OBS_SQL_UNKNOWN_DATABASE. */
@@ -191,6 +196,7 @@ export class Session {
   async reset(): Promise<void> {
     await this.#engine.close();
     this.#engine = this.#openEngine();
+    this.#promised = false;
     this.#state.reset();
     this.#foreignKeysWanted = undefined;
     this.#idleSeconds = undefined;
@@ -206,6 +212,20 @@ export class Session {
     return this.owner.tenant.engine.openSession({ idleInTransactionMs });
   }
 
+  /** A transaction is open as far as the client knows. */
+  get #open(): boolean {
+    return this.#promised || this.#engine.inTransaction;
+  }
+
+  /** Every call of the engine passes here, so that what the client was told stays what the engine says. */
+  async #call<Result>(call: (engine: EngineSession) => Promise<Result>): Promise<Result> {
+    try {
+      return await call(this.#engine);
+    } finally {
+      this.#promised = this.#engine.inTransaction;
+    }
+  }
+
   /** All plans of one statement. Several engine plans happen together or not at all. */
   async #runUnit(plans: readonly Plan[], parameters: readonly Cell[]): Promise<StatementAnswer> {
     const [only] = plans;
@@ -215,10 +235,11 @@ export class Session {
     for (const plan of enginePlans) this.#mustHold(privilegeOf(plan.class));
     const ddl = enginePlans.some(plan => plan.class === 'ddl');
     if (ddl) await this.#commitOpen();
-    const begins = enginePlans.length > 1 && !this.#engine.inTransaction;
+    const begins = enginePlans.length > 1 && !this.#open;
     // Without autocommit the transaction stays open behind the statement; DDL commits always.
     const ends = begins && (ddl || this.#state.autocommit);
-    if (begins) await this.#engine.begin('write', { lockWaitMs: this.#host.limits.lockWaitMs });
+    if (begins)
+      await this.#call(engine => engine.begin('write', { lockWaitMs: this.#host.limits.lockWaitMs }));
     let answer: StatementAnswer = plainOk;
     try {
       for (const plan of plans) {
@@ -227,11 +248,11 @@ export class Session {
           : await this.#runPlan(plan, parameters);
       }
     } catch (error) {
-      if (ends && this.#engine.inTransaction) await this.#engine.rollback();
+      if (ends && this.#engine.inTransaction) await this.#call(engine => engine.rollback());
       if (ddl) this.#state.shapes.clear();
       throw error;
     }
-    if (ends) await this.#engine.commit();
+    if (ends) await this.#call(engine => engine.commit());
     if (ddl) this.#state.shapes.clear();
     return answer;
   }
@@ -289,22 +310,23 @@ export class Session {
     if (plan.class === 'ddl') {
       await this.#commitOpen();
       this.#state.shapes.clear();
-    } else if (!this.#engine.inTransaction && !this.#state.autocommit && takesWriter(plan)) {
+    } else if (!this.#open && !this.#state.autocommit && takesWriter(plan)) {
       // Reads before the first write of such a session take no snapshot: nobody waits for a client that only reads.
       await this.#begin(false);
     }
-    if (plan.class === 'savepoint' && !this.#engine.inTransaction) return plainOk;
+    if (plan.class === 'savepoint' && !this.#open) return plainOk;
     const answer = await this.#execute(plan, parameters);
     if (plan.class === 'ddl') this.#state.shapes.clear();
     return answer;
   }
 
   async #execute(plan: EnginePlan, parameters: readonly Cell[]): Promise<StatementAnswer> {
-    const result = await this.#engine.execute({
+    const request = {
       sql: plan.sql,
       parameters: bind(plan.parameters, parameters),
       rowsMax: this.#host.limits.resultRowsMax,
-    });
+    };
+    const result = await this.#call(engine => engine.execute(request));
     if (result.kind === 'done') return this.#done(plan, result);
     this.#state.noteRows(result.rows.length);
     return result;
@@ -351,13 +373,15 @@ export class Session {
   async #begin(readOnly: boolean): Promise<void> {
     const reads = readOnly || this.#state.settings.readOnlyTransactions || !this.owner.tenant.writable();
     this.#readOnlyTransaction = reads;
-    await this.#engine.begin(reads ? 'read' : 'write', { lockWaitMs: this.#host.limits.lockWaitMs });
+    await this.#call(engine =>
+      engine.begin(reads ? 'read' : 'write', { lockWaitMs: this.#host.limits.lockWaitMs }),
+    );
   }
 
   async #end(how: 'commit' | 'rollback', chain: boolean): Promise<DoneAnswer> {
     const readOnly = this.#readOnlyTransaction;
-    const open = this.#engine.inTransaction;
-    if (open) await (how === 'commit' ? this.#engine.commit() : this.#engine.rollback());
+    const open = this.#open;
+    if (open) await this.#call(engine => (how === 'commit' ? engine.commit() : engine.rollback()));
     await this.#afterTransaction();
     if (open && chain) await this.#begin(readOnly);
     return plainOk;
@@ -365,8 +389,8 @@ export class Session {
 
   /** MySQL's implicit commit. */
   async #commitOpen(): Promise<void> {
-    if (!this.#engine.inTransaction) return;
-    await this.#engine.commit();
+    if (!this.#open) return;
+    await this.#call(engine => engine.commit());
     await this.#afterTransaction();
   }
 
@@ -374,7 +398,7 @@ export class Session {
     const wanted = this.#foreignKeysWanted;
     if (wanted === undefined) return;
     this.#foreignKeysWanted = undefined;
-    await this.#engine.setForeignKeys(wanted);
+    await this.#call(engine => engine.setForeignKeys(wanted));
   }
 
   async #assign(assignment: Assignment): Promise<void> {
@@ -385,8 +409,8 @@ export class Session {
         if (change.on) await this.#commitOpen();
         return;
       case 'foreign-keys':
-        if (this.#engine.inTransaction) this.#foreignKeysWanted = change.on;
-        else await this.#engine.setForeignKeys(change.on);
+        if (this.#open) this.#foreignKeysWanted = change.on;
+        else await this.#call(engine => engine.setForeignKeys(change.on));
         return;
       case 'idle-limit':
         this.#idleSeconds = change.seconds;
@@ -436,7 +460,7 @@ export class Session {
 
   readonly #query: SchemaQuery = async (sql, parameters = []) => {
     const rowsMax = this.#host.limits.resultRowsMax;
-    const result = await this.#engine.execute({ sql, parameters, rowsMax });
+    const result = await this.#call(engine => engine.execute({ sql, parameters, rowsMax }));
     return result.kind === 'rows' ? result : { kind: 'rows', columns: [], rows: [] };
   };
 }

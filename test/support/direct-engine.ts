@@ -87,6 +87,7 @@ export class DirectEngine {
   #writer: Promise<void> = Promise.resolve();
   mode: EngineState['mode'] = 'leader';
   openSessions = 0;
+  readonly #open = new Set<DirectSession>();
 
   constructor() {
     this.#shared = new CachedHandle(this.path);
@@ -116,7 +117,19 @@ export class DirectEngine {
 
   openSession(): EngineSession {
     this.openSessions++;
-    return new DirectSession(this, this.#shared);
+    const session = new DirectSession(this, this.#shared);
+    this.#open.add(session);
+    return session;
+  }
+
+  /** Rolls back every open transaction; its session is told at its next call. */
+  endTransactions(): void {
+    for (const session of this.#open) session.endTransaction();
+  }
+
+  forget(session: DirectSession): void {
+    this.openSessions--;
+    this.#open.delete(session);
   }
 
   takeHandle(): CachedHandle {
@@ -150,6 +163,7 @@ class DirectSession implements EngineSession {
   #own: CachedHandle | undefined;
   #release: (() => void) | undefined;
   #closed = false;
+  #notice: ObError | undefined;
 
   constructor(engine: DirectEngine, shared: CachedHandle) {
     this.#engine = engine;
@@ -161,6 +175,7 @@ class DirectSession implements EngineSession {
   }
 
   async execute(request: StatementRequest): Promise<StatementResult> {
+    this.#throwNotice();
     if (this.#own !== undefined) return this.#own.run(request);
     if (this.#engine.mode !== 'leader' && !this.#shared.prepare(request.sql).readonly) {
       throw new ObError('OBS_TENANT_READ_ONLY', { tenant: 'test' });
@@ -188,6 +203,7 @@ class DirectSession implements EngineSession {
   }
 
   async begin(kind: 'read' | 'write'): Promise<void> {
+    this.#throwNotice();
     if (kind === 'write') this.#release = await this.#engine.lockWriter();
     if (this.#closed) return this.#end(undefined);
     this.#own = this.#engine.takeHandle();
@@ -195,11 +211,25 @@ class DirectSession implements EngineSession {
   }
 
   async commit(): Promise<void> {
+    this.#throwNotice();
     this.#end('COMMIT');
   }
 
   async rollback(): Promise<void> {
+    this.#throwNotice();
     this.#end('ROLLBACK');
+  }
+
+  endTransaction(): void {
+    if (this.#own === undefined) return;
+    this.#notice = new ObError('OBS_TENANT_TRANSACTION_IDLE', { ms: 1 });
+    this.#end('ROLLBACK');
+  }
+
+  #throwNotice(): void {
+    const notice = this.#notice;
+    this.#notice = undefined;
+    if (notice !== undefined) throw notice;
   }
 
   #end(sql: string | undefined): void {
@@ -218,7 +248,7 @@ class DirectSession implements EngineSession {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    this.#engine.openSessions--;
+    this.#engine.forget(this);
     this.#end('ROLLBACK');
   }
 }

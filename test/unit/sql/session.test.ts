@@ -242,6 +242,29 @@ test('a reset rolls back and forgets variables', async () => {
   expect(await rows(session, 'SELECT id FROM t')).toEqual([]);
 });
 
+test('COMMIT of a transaction that was ended meanwhile is an error, never OK', async () => {
+  const ended = { code: 'OBS_TENANT_TRANSACTION_IDLE' };
+  const endings: readonly Plan[][] = [
+    [{ kind: 'commit' }],
+    [begin],
+    [engineOf('ddl', 'CREATE TABLE u (x)')],
+    [setVariable('autocommit', 1)],
+    [insert(2)],
+    [insert(2), insert(3)],
+    [engineOf('savepoint', 'SAVEPOINT s')],
+  ];
+  for (const ending of endings) {
+    const session = open();
+    await run(session, setVariable('autocommit', 0));
+    await run(session, insert(1));
+    engine.endTransactions();
+    await expect(run(session, ...ending)).rejects.toMatchObject(ended);
+    await run(session, { kind: 'commit' });
+    expect(await rows(session, 'SELECT id FROM t')).toEqual([]);
+    await session.close();
+  }
+});
+
 test('COMMIT AND CHAIN opens the next transaction', async () => {
   const session = open();
   await run(session, begin);
