@@ -102,8 +102,6 @@ export const redoPartBytesMax = 1_048_576;
 export const pageImageBytesMax = 16_777_216;
 /** Page images kept by capture to compare with (a power of two). */
 export const imageCacheBytes = 16_777_216;
-/** A varint of a redo body is one of 32 bits. */
-export const redoVarintBytesMax = 5;
 /** Reads of a wal-index header that another program may be changing, before it counts as damaged. */
 export const indexHeaderReadsMax = 1_000;
 /** A piece of a database snapshot. */
@@ -145,7 +143,7 @@ export const followerHoldMs = 60_000;
 /** Log kept for a new standby between the end of its snapshot and its first pull. */
 export const snapshotHoldMs = 600_000;
 /** A follower further behind than this no longer holds the source's log. */
-export const followerHoldBytesMax = 1_073_741_824;
+export const followerHoldBytesDefault = 134_217_728;
 /** Followers remembered per tenant. */
 export const followersMax = 64;
 /** Eras of a proposal history on the wire. */
@@ -294,3 +292,26 @@ export const archivePollMs = 250;
 export const archiveDestLengthMax = 4_096;
 /** The largest archive lag target: two hours, as in OceanBase. */
 export const archiveLagTargetMsMax = 7_200_000;
+/** How long a switchover waits for the sealed end to be archived. */
+export const archiveSealMs = 30_000;
+/** How much log is read at a time when a lost suffix is counted. */
+export const suffixReadBytes = 4_194_304;
+
+// --- sql dialect and views ---
+/** Words, names, literals and symbols of one text; a bulk INSERT of 64 MiB has fewer. */
+export const dialectTokensMax = 8_388_608;
+/** Brackets inside brackets of one statement. */
+export const dialectNestingMax = 200;
+/** Statements of one multi-statement text. */
+export const dialectStatementsMax = 10_000;
+/** Translated statements kept by text; a longer text is translated each time. */
+export const dialectTemplatesMax = 2_048;
+export const dialectTemplateTextMax = 16_384;
+/** Queries over the views that wait for the view thread. */
+export const viewQueriesWaitingMax = 256;
+/** View threads given up because a query did not end, before new queries are refused. */
+export const viewThreadsGivenUpMax = 2;
+/** Rows of one answer of the sys tenant. */
+export const sysRowsMax = 100_000;
+/** Events kept for DBA_OB_TENANT_EVENT_HISTORY. */
+export const sysEventsMax = 10_000;

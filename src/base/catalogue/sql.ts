@@ -361,4 +361,72 @@ export const sqlErrors = {
     hint: 'Read it in parts (LIMIT), or raise the result size limit of the server.',
     mysql: { number: 1301, sqlState: 'HY000' },
   },
+
+  // --- dialect, administration statements, views ---
+  OBS_SQL_PARSE: {
+    kind: 'invalid',
+    message: 'You have an error in your SQL syntax near {near} at line {line}, character {position}',
+    hint: 'Correct the statement at that place.',
+    mysql: { number: 1064, sqlState: '42000' },
+  },
+  OBS_SQL_NOT_SUPPORTED: {
+    kind: 'invalid',
+    message: "This server doesn't support {what}",
+    hint: 'Write it another way; data statements may also be in the dialect of SQLite.',
+    mysql: { number: 1235, sqlState: '42000' },
+  },
+  OBS_SQL_NOT_SUPPORTED_YET: {
+    kind: 'invalid',
+    message: "This version of obstandby doesn't yet support {what}",
+    hint: 'Leave it out; nothing was changed.',
+    mysql: { number: 1235, sqlState: '42000' },
+  },
+  OBS_SQL_TOO_MANY_STATEMENTS: {
+    kind: 'invalid',
+    message: 'one text holds more than {max} statements',
+    hint: 'Send the statements in several texts.',
+    mysql: { number: 1153, sqlState: '08S01' },
+  },
+  OBS_SQL_UNKNOWN_VARIABLE: {
+    kind: 'invalid',
+    message: "Unknown system variable '{name}'",
+    hint: 'SHOW VARIABLES lists the variables; those of your own start with @.',
+    mysql: { number: 1193, sqlState: 'HY000' },
+  },
+  OBS_SQL_READ_ONLY_VARIABLE: {
+    kind: 'invalid',
+    message: "Variable '{name}' is a read only variable",
+    hint: 'Leave it out; the server sets it.',
+    mysql: { number: 1238, sqlState: 'HY000' },
+  },
+  OBS_SQL_TENANT_CLAUSE: {
+    kind: 'invalid',
+    message: 'Incorrect arguments to {what}',
+    hint: 'In the sys tenant add TENANT = name of a user tenant; in a user tenant leave the clause out.',
+    mysql: { number: 1210, sqlState: 'HY000' },
+  },
+  OBS_SQL_SYS_ONLY: {
+    kind: 'invalid',
+    message: '{what} belongs to the sys tenant',
+    hint: 'Connect as root@sys and run it there.',
+    mysql: { number: 1235, sqlState: '42000' },
+  },
+  OBS_SQL_ARGUMENT: {
+    kind: 'invalid',
+    message: 'Incorrect arguments to {what}',
+    hint: 'Correct the value and run the statement again.',
+    mysql: { number: 1210, sqlState: 'HY000' },
+  },
+  OBS_SQL_VIEW_TIMEOUT: {
+    kind: 'unavailable',
+    message: 'a query over the oceanbase views took more than {seconds} s',
+    hint: 'Ask for fewer combinations of rows: join the views on TENANT_ID.',
+    mysql: { number: 3024, sqlState: 'HY000' },
+  },
+  OBS_SQL_VIEW_BUSY: {
+    kind: 'unavailable',
+    message: 'the oceanbase views are not served at the moment',
+    hint: 'Try again; earlier queries over them have not ended.',
+    mysql: { number: 1205, sqlState: 'HY000' },
+  },
 } as const satisfies Record<string, CatalogueRow>;

@@ -18,7 +18,12 @@ export type AdminStatement =
       readonly pageBytes: number | null;
       readonly rootPassword: string | null;
     }
-  | { readonly kind: 'drop-tenant'; readonly name: string; readonly ifExists: boolean; readonly force: boolean }
+  | {
+      readonly kind: 'drop-tenant';
+      readonly name: string;
+      readonly ifExists: boolean;
+      readonly force: boolean;
+    }
   | {
       readonly kind: 'create-standby-tenant';
       readonly name: string;
