@@ -1,0 +1,51 @@
+/** What a server gives each of its tenants: the platform, the site's identity, the settings, the sys tenant's tables. */
+import type { RoleEpoch } from '../base/scalars.ts';
+import type { Clock } from '../platform/clock.ts';
+import type { Disk } from '../platform/disk.ts';
+import type { Logger } from '../platform/logger.ts';
+import type { ClientTls, Net } from '../platform/net.ts';
+import type { Random } from '../platform/random.ts';
+import type { FollowerView } from '../standby/network/peer-tenant.ts';
+import type { EngineLimits } from '../tenant/engine-limits.ts';
+import type { WorkerPool } from '../tenant/worker-pool.ts';
+import type { SysStore } from './sys-store.ts';
+
+export interface UnitSettings {
+  readonly blockBytes: number;
+  readonly logDiskBytesMax: number;
+  readonly pageBytes: number;
+  readonly engine: Partial<EngineLimits>;
+  readonly archiveLagTargetMs: number;
+  readonly drainMs: number;
+  readonly catchUpMs: number;
+  readonly probeMs: number;
+  readonly restartFencing: 'strict' | 'off';
+}
+
+export interface UnitHost {
+  readonly dataDirectory: string;
+  readonly siteId: string;
+  readonly clusterName: string;
+  /** where other sites reach this one; known once the peer port is bound */
+  advertise(): string | null;
+  readonly clock: Clock;
+  readonly disk: Disk;
+  readonly net: Net;
+  readonly peerTls: ClientTls | null;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly pool: WorkerPool;
+  readonly store: SysStore;
+  readonly settings: UnitSettings;
+  /** AWS_* and the like, for object stores */
+  readonly variables: Readonly<Record<string, string | undefined>>;
+  /** standbys that pull from the tenant now, or lately did */
+  followers(incarnation: string): readonly FollowerView[];
+  /** a step of a role change is durably begun: tests stop the process here */
+  reached(point: string): void;
+  /** the process must end */
+  readonly onFatal: (error: unknown) => void;
+}
+
+/** The epoch this site is known to be in, for handshakes. */
+export type KnownEpoch = () => RoleEpoch;
