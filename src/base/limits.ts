@@ -143,7 +143,7 @@ export const followerHoldMs = 60_000;
 /** Log kept for a new standby between the end of its snapshot and its first pull. */
 export const snapshotHoldMs = 600_000;
 /** A follower further behind than this no longer holds the source's log. */
-export const followerHoldBytesDefault = 134_217_728;
+export const followerHoldBytesDefault = 1_073_741_824;
 /** Followers remembered per tenant. */
 export const followersMax = 64;
 /** Eras of a proposal history on the wire. */

@@ -5,7 +5,7 @@
  *   pageSizeExponent u8 · transactions · databasePages · pageCount
  *   per page:  pgno · rangeCount (0: the whole page follows) · per range: gap from the last range's end · length · bytes
  *
- * Numbers without a width are LEB128 varints below 2^32. Writing the ranges in order over the previous image gives
+ * Numbers without a width are varints (varint.ts). Writing the ranges in order over the previous image gives
  * the new one, and writing them again changes nothing: redo is idempotent. No page above `databasePages` occurs.
  *
  * Foreign bytes never throw here: decoding walks the whole body once and returns a problem instead. It must never
@@ -14,14 +14,14 @@
 import { assert } from '../base/assert.ts';
 import { redoPartBytesMax } from '../base/limits.ts';
 import { DeltaRanges } from './page-delta.ts';
+import { type Cursor, readVarint, varintBytesMax, writeVarint } from './varint.ts';
 
 const pageSizeExponentMin = 9;
 const pageSizeExponentMax = 16;
 /** SQLite's own limit, SQLITE_MAX_PAGE_COUNT */
 const databasePagesMax = 0xff_ff_ff_fe;
-const uint32Max = 0xff_ff_ff_ff;
 /** exponent and three varints */
-const headerBytesMax = 16;
+const headerBytesMax = 1 + 3 * varintBytesMax;
 
 /** A validated redo body. The pages are still encoded; `visitRedoPages` walks them without copying. */
 export interface DecodedRedo {
@@ -58,40 +58,6 @@ export interface RedoVisitor {
   range(offset: number, length: number, body: Uint8Array, at: number): void;
 }
 
-/** Reads varints from a body; a position that ran off the end or a number above 32 bits shows as `failed`. */
-class BodyCursor {
-  readonly #bytes: Uint8Array;
-  at: number;
-  failed = false;
-
-  constructor(bytes: Uint8Array, at: number) {
-    this.#bytes = bytes;
-    this.at = at;
-  }
-
-  varint(): number {
-    const bytes = this.#bytes;
-    let byte = bytes[this.at++];
-    if (byte === undefined) return this.#fail();
-    if (byte < 0x80) return byte;
-    let value = byte & 0x7f;
-    let scale = 0x80;
-    for (let read = 1; read < 5; read++) {
-      byte = bytes[this.at++];
-      if (byte === undefined) return this.#fail();
-      value += (byte & 0x7f) * scale;
-      if (byte < 0x80) return value > uint32Max ? this.#fail() : value;
-      scale *= 0x80;
-    }
-    return this.#fail();
-  }
-
-  #fail(): number {
-    this.failed = true;
-    return 0;
-  }
-}
-
 const problem = (text: string): RedoProblem => ({ kind: 'problem', problem: text });
 
 /** Validates a whole body. The result keeps a reference to `body`, which must not change while it is used. */
@@ -102,64 +68,61 @@ export function decodeRedo(body: Uint8Array): DecodedRedo | RedoProblem {
     return problem(`page size exponent ${exponent}`);
   }
   const pageBytes = 2 ** exponent;
-  const cursor = new BodyCursor(body, 1);
-  const transactions = cursor.varint();
-  const databasePages = cursor.varint();
-  const pageCount = cursor.varint();
-  if (cursor.failed) return problem('the header is cut');
+  const cursor: Cursor = { bytes: body, offset: 1, end: body.length };
+  const transactions = readVarint(cursor);
+  const databasePages = readVarint(cursor);
+  const pageCount = readVarint(cursor);
+  if (transactions < 0 || databasePages < 0 || pageCount < 0) return problem('the header is cut');
   if (databasePages < 1 || databasePages > databasePagesMax) {
     return problem(`a database of ${databasePages} pages`);
   }
-  if (pageCount > body.length) return problem(`${pageCount} pages in ${body.length} bytes`);
-  const pagesAt = cursor.at;
+  const pagesAt = cursor.offset;
   for (let page = 0; page < pageCount; page++) {
-    const pgno = cursor.varint();
-    const ranges = cursor.varint();
-    if (cursor.failed) return problem(`page ${page} of ${pageCount} is cut`);
+    const pgno = readVarint(cursor);
+    const ranges = readVarint(cursor);
+    if (pgno < 0 || ranges < 0) return problem(`page ${page} of ${pageCount} is cut`);
     if (pgno < 1 || pgno > databasePages) return problem(`page ${pgno} of a database of ${databasePages}`);
-    if (ranges === 0) {
-      cursor.at += pageBytes;
-    } else {
-      let end = 0;
-      for (let range = 0; range < ranges; range++) {
-        const gap = cursor.varint();
-        const length = cursor.varint();
-        if (cursor.failed) return problem(`a range of page ${pgno} is cut`);
-        if (length === 0) return problem(`an empty range in page ${pgno}`);
-        end += gap + length;
-        if (end > pageBytes) return problem(`a range of page ${pgno} ends at ${end}`);
-        cursor.at += length;
-      }
+    if (ranges === 0) cursor.offset += pageBytes;
+    let end = 0;
+    for (let range = 0; range < ranges; range++) {
+      const gap = readVarint(cursor);
+      const length = readVarint(cursor);
+      if (gap < 0 || length < 0) return problem(`a range of page ${pgno} is cut`);
+      if (length === 0) return problem(`an empty range in page ${pgno}`);
+      end += gap + length;
+      if (end > pageBytes) return problem(`a range of page ${pgno} ends at ${end}`);
+      cursor.offset += length;
     }
-    if (cursor.at > body.length) return problem(`page ${pgno} is cut`);
+    if (cursor.offset > body.length) return problem(`page ${pgno} is cut`);
   }
-  if (cursor.at !== body.length) return problem(`${body.length - cursor.at} bytes after the last page`);
+  if (cursor.offset !== body.length)
+    return problem(`${body.length - cursor.offset} bytes after the last page`);
   return { kind: 'redo', pageBytes, transactions, databasePages, pageCount, body, pagesAt };
 }
 
 /** Calls the visitor for each page and range, in the order of the record. */
 export function visitRedoPages(redo: DecodedRedo, visitor: RedoVisitor): void {
   const { body, pageBytes, pageCount } = redo;
-  const cursor = new BodyCursor(body, redo.pagesAt);
+  const cursor: Cursor = { bytes: body, offset: redo.pagesAt, end: body.length };
   for (let page = 0; page < pageCount; page++) {
-    const pgno = cursor.varint();
-    const ranges = cursor.varint();
+    const pgno = readVarint(cursor);
+    const ranges = readVarint(cursor);
     if (ranges === 0) {
-      visitor.wholePage(pgno, body, cursor.at);
-      cursor.at += pageBytes;
+      visitor.wholePage(pgno, body, cursor.offset);
+      cursor.offset += pageBytes;
       continue;
     }
     visitor.beginPage(pgno);
     let offset = 0;
     for (let range = 0; range < ranges; range++) {
-      offset += cursor.varint();
-      const length = cursor.varint();
-      visitor.range(offset, length, body, cursor.at);
-      cursor.at += length;
+      offset += readVarint(cursor);
+      const length = readVarint(cursor);
+      visitor.range(offset, length, body, cursor.offset);
+      cursor.offset += length;
       offset += length;
     }
   }
-  assert(!cursor.failed && cursor.at === body.length, 'a decoded redo body does not change');
+  assert(cursor.offset === body.length, 'a decoded redo body does not change');
 }
 
 /** The pages of a record in plain form. Range bytes are views of the body. */
@@ -277,9 +240,9 @@ export class RedoEncoder {
   #header(transactions: number, databasePages: number): Uint8Array {
     const header = new Uint8Array(headerBytesMax);
     header[0] = this.#exponent;
-    let at = putVarint(header, 1, transactions);
-    at = putVarint(header, at, databasePages);
-    at = putVarint(header, at, this.#pageCount);
+    let at = writeVarint(header, 1, transactions);
+    at = writeVarint(header, at, databasePages);
+    at = writeVarint(header, at, this.#pageCount);
     return header.subarray(0, at);
   }
 
@@ -292,7 +255,7 @@ export class RedoEncoder {
 
   #varint(value: number): void {
     if (value < 0x80) this.#out[this.#at++] = value;
-    else this.#at = putVarint(this.#out, this.#at, value);
+    else this.#at = writeVarint(this.#out, this.#at, value);
   }
 
   #copy(source: Uint8Array, from: number, length: number): void {
@@ -316,17 +279,6 @@ const copyOf = (source: Uint8Array, from: number, to: number): Uint8Array<ArrayB
   return copy;
 };
 
-const putVarint = (out: Uint8Array, at: number, value: number): number => {
-  assert(Number.isInteger(value) && value >= 0 && value <= uint32Max, 'a varint of a redo body has 32 bits');
-  let rest = value;
-  while (rest >= 0x80) {
-    out[at++] = (rest % 0x80) | 0x80;
-    rest = Math.floor(rest / 0x80);
-  }
-  out[at++] = rest;
-  return at;
-};
-
 /** Encodes a record given in plain form; for tests and small tools. */
 export function encodeRedo(record: {
   readonly pageBytes: number;
@@ -336,8 +288,8 @@ export function encodeRedo(record: {
 }): Uint8Array {
   const out: number[] = [31 - Math.clz32(record.pageBytes)];
   const put = (value: number) => {
-    const bytes = new Uint8Array(5);
-    out.push(...bytes.subarray(0, putVarint(bytes, 0, value)));
+    const bytes = new Uint8Array(varintBytesMax);
+    out.push(...bytes.subarray(0, writeVarint(bytes, 0, value)));
   };
   put(record.transactions);
   put(record.databasePages);

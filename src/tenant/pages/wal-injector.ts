@@ -17,6 +17,7 @@ import type { Connection } from './connection.ts';
 import type { DatabaseFiles } from './database-files.ts';
 import { type PageImageOwner, PageImages } from './page-images.ts';
 import { PageTable } from './page-table.ts';
+import { threadScratch } from './scratch.ts';
 import { wordBuffer } from './word-buffer.ts';
 import {
   frameHeaderBytes,
@@ -34,6 +35,9 @@ import {
 } from './wal-format.ts';
 import { WalIndexHeader, WalIndexRegion } from './wal-index.ts';
 
+/** Groups of more pages leave no images in the cache. */
+const cachedGroupPagesMax = 512;
+
 export class WalInjector implements PageImageOwner {
   readonly #files: DatabaseFiles;
   readonly #connection: Connection;
@@ -43,6 +47,8 @@ export class WalInjector implements PageImageOwner {
   readonly #images: PageImages;
   /** newest frame of each page, those of the running group included; 0: the page is in the database file */
   readonly #frameOf = new PageTable();
+  /** of the images in the thread's cache that are this database's */
+  #imageKey = threadScratch().images.newKey();
   readonly #checksum = new WalChecksum();
   /** the region of the last visible frame */
   #region: WalIndexRegion | undefined;
@@ -122,6 +128,12 @@ export class WalInjector implements PageImageOwner {
   /** Reads the page as of the last frame written. */
   readBase(pgno: number, into: Uint8Array, at: number): void {
     const { pageBytes, frameBytes } = this.#files;
+    const { images } = threadScratch();
+    const cached = images.find(this.#imageKey, pgno);
+    if (cached >= 0) {
+      into.set(images.memory.bytes.subarray(cached, cached + pageBytes), at);
+      return;
+    }
     const frame = this.#frameOf.get(pgno);
     let got = 0;
     if (frame > 0) {
@@ -143,6 +155,7 @@ export class WalInjector implements PageImageOwner {
 
   cut(databasePages: number): void {
     this.#frameOf.cut(databasePages);
+    this.#imageKey = threadScratch().images.newKey();
   }
 
   /** Runs `work`, which changes page images, under the write lock, and makes the outcome visible. */
@@ -185,6 +198,7 @@ export class WalInjector implements PageImageOwner {
       return;
     }
     this.#frameOf.clear();
+    this.#imageKey = threadScratch().images.newKey();
     this.#region = undefined;
     if (header.maxFrame === 0) return;
     const lastRegion = regionOfFrame(header.maxFrame);
@@ -246,6 +260,10 @@ export class WalInjector implements PageImageOwner {
     if (this.#frame === 0) this.#writeWalHeader();
     const first = this.#frame + 1;
     const checksum = this.#checksum;
+    const { images: cache } = threadScratch();
+    // A group of many pages would push out what it puts in: then the cache only costs.
+    const keep = pages.length <= cachedGroupPagesMax;
+    if (!keep) this.#imageKey = cache.newKey();
     for (let slot = 0; slot < pages.length; slot++) {
       const at = slot * frameBytes;
       const word = at >> 2;
@@ -261,6 +279,7 @@ export class WalInjector implements PageImageOwner {
       this.#frame++;
       this.#frameOf.set(pgno, this.#frame);
       this.#hidden.push(pgno);
+      if (keep) cache.put(this.#imageKey, pgno, bytes, at + frameHeaderBytes, pageBytes);
     }
     this.#files.writeWal(bytes, 0, pages.length * frameBytes, framePosition(first, frameBytes));
   }
