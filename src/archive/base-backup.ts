@@ -42,6 +42,8 @@ export interface BackupOptions {
   readonly siteId: string;
   readonly snapshot: SnapshotSource;
   readonly log: LogReader;
+  /** of the log's block files */
+  readonly blockBytes: number;
   /** makes the archive hold the log up to there, so that a listed backup can always be restored; null: no archive */
   readonly flushTo: ((lsn: Lsn) => Promise<void>) | null;
   readonly clock: Clock;
@@ -77,6 +79,7 @@ export async function writeBaseBackup(options: BackupOptions): Promise<BackupRec
     wall: clock.wall(),
     pageBytes: snapshot.pageBytes,
     fileBytes,
+    blockBytes: options.blockBytes,
     start: { lsn: snapshot.startLsn, scn: snapshot.startScn, checksum: snapshot.startChecksum },
     minimum,
     pieces,
