@@ -206,10 +206,10 @@ function* fenceNotice(context: RoleContext, request: Request<'fence-notice'>): P
   if (holdsWrites(row)) throw staleEpoch({ ...row, epoch }, { epoch: row.epoch, site: row.site });
   const { fenced } = row;
   if (fenced !== null) return { kind: 'fenced', ownEpoch: fenced.ownEpoch, suffix: fenced.suffix };
-  // A plain standby, or one whose log ends at the cut: nothing is lost here.
-  const { end } = yield* call('local', 'observe');
-  const suffix = end.lsn <= cut.lsn ? { transactions: 0, end } : yield* call('local', 'countSuffix', cut);
-  return { kind: 'fenced', ownEpoch: row.epoch, suffix };
+  // The primary of the old epoch, and an ordinary standby by now: its log did not go past the cut. A site that did not
+  // write the old epoch can not say what was lost of it.
+  const wroteIt = row.opening !== null && row.opening.epoch >= request.oldEpoch;
+  return { kind: 'fenced', ownEpoch: row.epoch, suffix: wroteIt ? { transactions: 0, end: cut } : null };
 }
 
 const cancelledHere = (row: RoleRow, operation: string): ObError =>

@@ -44,6 +44,8 @@ export type ControlRequest =
   | {
       readonly op: 'fence-notice';
       readonly epoch: RoleEpoch;
+      /** the epoch that was failed over from */
+      readonly oldEpoch: RoleEpoch;
       readonly site: string;
       readonly address: string | null;
       readonly cut: LogPosition;
@@ -158,6 +160,7 @@ function readRequest(op: ControlOp, fields: JsonFields): ControlRequest {
       return {
         op,
         epoch: readEpoch(fields),
+        oldEpoch: roleEpoch(fields.whole('oldEpoch')),
         site: fields.text('site'),
         address: fields.textOrNull('address'),
         cut: fields.object('cut', readPosition),

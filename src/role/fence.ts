@@ -251,7 +251,9 @@ export function* confirmEpoch(
         silent.push(address);
       }
     }
-    if (confirmed || answered === followers.length) return context.fencing() === null;
+    // Nobody to ask is an answer only where there is no archive through which somebody could have been promoted.
+    const byFollowers = answered === followers.length && (followers.length > 0 || archive === null);
+    if (confirmed || byFollowers) return context.fencing() === null;
     waiting(silent);
     yield* call('timer', 'sleep', context.settings.fenceRetryMs);
   }
@@ -261,12 +263,14 @@ export function* confirmEpoch(
 export function* notifyOldPrimary(context: RoleContext): Procedure<void> {
   for (;;) {
     const row = context.row();
-    const { unfenced, opening } = row;
-    if (unfenced === null || unfenced.address === null || opening === null || !holdsWrites(row)) return;
+    const { unfenced, opening, certificate } = row;
+    if (unfenced === null || unfenced.address === null || opening === null || certificate === null) return;
+    if (!holdsWrites(row)) return;
     try {
       const reply = yield* call('peers', 'control', unfenced.address, {
         op: 'fence-notice',
         epoch: opening.epoch,
+        oldEpoch: certificate.oldEpoch,
         site: row.site,
         address: context.settings.address,
         cut: opening.cut,

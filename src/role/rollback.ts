@@ -81,6 +81,7 @@ export function* beginReopen(context: RoleContext, targetCancelled: boolean): Pr
     seal,
     peer: seal.target,
     consent,
+    sealComplete: context.row().switchoverStatus === 'NORMAL',
   };
   return yield* begin(context, {
     operation,
@@ -217,10 +218,14 @@ function* sealAgain(context: RoleContext, row: RoleRow, seal: SealRecord): Proce
     each => ({
       ...each,
       role: 'STANDBY',
-      switchoverStatus: 'SWITCHING TO STANDBY',
       sealed: seal,
-      operation: { ...operation, kind: 'to-standby', consent: null },
-      step: 'S5',
+      ...(operation.sealComplete
+        ? { switchoverStatus: 'NORMAL', operation: null, step: null }
+        : {
+            switchoverStatus: 'SWITCHING TO STANDBY',
+            operation: { ...operation, kind: 'to-standby', consent: null },
+            step: 'S5',
+          }),
     }),
   );
 }
@@ -267,13 +272,21 @@ export function* unsealPrimary(context: RoleContext, row: RoleRow): Procedure<Ro
   if (address === null) {
     return yield* advance(context, row, 'U4', each => each, 'run rollback on the site of the primary');
   }
-  const reply = yield* call('peers', 'control', address, {
-    op: 'unseal',
-    operationId: operation.id,
-    site: row.site,
-  });
-  if (reply.kind !== 'writable') throw unexpected(address, reply.kind, 'writable');
-  return yield* advance(context, row, 'U4', each => each, `primary in epoch ${reply.epoch}`);
+  let detail: string;
+  try {
+    const reply = yield* call('peers', 'control', address, {
+      op: 'unseal',
+      operationId: operation.id,
+      site: row.site,
+    });
+    if (reply.kind !== 'writable') throw unexpected(address, reply.kind, 'writable');
+    detail = `primary in epoch ${reply.epoch}`;
+  } catch (error) {
+    // Another site has the right to open on that seal, or is open: this one is out of it, which is all it can do.
+    if (!isObError(error) || error.kind !== 'fenced') throw error;
+    detail = error.message;
+  }
+  return yield* advance(context, row, 'U4', each => each, detail);
 }
 
 /** U4: an ordinary standby again. */

@@ -126,6 +126,8 @@ export interface RoleOperation {
   readonly forced: boolean;
   /** failover: what to return to when it is given up */
   readonly previousRecoveryUntilScn: Scn;
+  /** reopen: the first half had been finished, so that a lost claim leaves a sealed standby at rest */
+  readonly sealComplete: boolean;
   /** reopen: why nobody else can open on this seal any more, or that the archive chain has to decide */
   readonly consent: 'unpublished' | 'not-granted' | 'target' | 'archive' | null;
 }
@@ -224,6 +226,7 @@ export function newOperation(id: string, kind: OperationKind, startTime: WallMic
     contact: null,
     forced: false,
     previousRecoveryUntilScn: scnUnlimited,
+    sealComplete: false,
     consent: null,
   };
 }

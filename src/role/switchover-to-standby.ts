@@ -5,7 +5,7 @@
  * changes to STANDBY in the same compare-and-set that publishes the seal (W1, W2).
  */
 import { assert, must } from '../base/assert.ts';
-import { ObError } from '../base/errors.ts';
+import { isObError, ObError } from '../base/errors.ts';
 import { call, type Procedure, type RoleContext } from './procedure.ts';
 import { newOperation, type RoleOperation, type RoleRow, type SealRecord, type SiteAddress } from './row.ts';
 import {
@@ -139,8 +139,15 @@ export function* archiveSeal(context: RoleContext, row: RoleRow): Procedure<Role
   const seal = must(operation.seal, 'seal under way');
   yield* call('local', 'demote');
   if (seal.archiveName === null) return yield* advance(context, row, 'S6', each => each, 'no archive');
-  yield* call('archive', 'seal', seal);
-  return yield* advance(context, row, 'S6', each => each, `seal written to ${seal.archiveName}`);
+  let detail = `seal written to ${seal.archiveName}`;
+  try {
+    yield* call('archive', 'seal', seal);
+  } catch (error) {
+    // The chain went on without this site: what it holds is decided, and this site can not open again through it.
+    if (!isObError(error) || error.kind !== 'fenced') throw error;
+    detail = `${seal.archiveName} belongs to a newer epoch`;
+  }
+  return yield* advance(context, row, 'S6', each => each, detail);
 }
 
 /** S6: a standby that remembers its seal until it follows the new primary. */

@@ -18,21 +18,16 @@ export interface Scenario {
   readonly recovery: Recovery;
 }
 
-const operationIds = (() => {
-  let next = 1;
-  return () => `op-${next++}`;
-})();
-
-export const freshCommand = (kind: RoleCommand['kind'], force = false): RoleCommand => {
+export const freshCommand = (world: World, kind: RoleCommand['kind'], force = false): RoleCommand => {
   switch (kind) {
     case 'switchover':
-      return { kind, operationId: operationIds(), planOnly: false };
+      return { kind, operationId: world.newOperationId(), planOnly: false };
     case 'switchover-to-standby':
-      return { kind, operationId: operationIds(), verify: false };
+      return { kind, operationId: world.newOperationId(), verify: false };
     case 'switchover-to-primary':
       return { kind, verify: false };
     case 'activate':
-      return { kind, operationId: operationIds(), maxLagMs: null, force, verify: false };
+      return { kind, operationId: world.newOperationId(), maxLagMs: null, force, verify: false };
     case 'set-recovery-until':
       return { kind, until: 'cancel' };
     case 'resume':
@@ -43,7 +38,8 @@ export const freshCommand = (kind: RoleCommand['kind'], force = false): RoleComm
 };
 
 export function command(world: World, site: string, kind: RoleCommand['kind'], force = false): number {
-  const token = world.command(site, freshCommand(kind, force));
+  world.writeBudget = 60;
+  const token = world.command(site, freshCommand(world, kind, force));
   world.wake();
   world.settle();
   return token;

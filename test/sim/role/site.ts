@@ -53,9 +53,13 @@ export class ModelSite {
   /** name of the archive chain this site is configured with */
   archiveName: string | null = null;
 
+  /** what a row goes back to in a crash: set by mutants whose compare-and-set is not durable */
+  undurable: RoleRow | null = null;
+
   // Lost in a crash.
   core: RoleCore | null = null;
   generation = 0;
+  startTime = 0;
   engineOpen = false;
   refused = false;
   pulling = false;
@@ -109,11 +113,14 @@ export class ModelSite {
 
   start(now: WallMicros): readonly RoleOutput[] {
     this.generation += 1;
+    this.startTime = now;
     this.core = new RoleCore({ row: this.row, settings: this.settings, now });
     return this.core.step({ kind: 'boot' }, now);
   }
 
   crash(): void {
+    if (this.undurable !== null) this.row = this.undurable;
+    this.undurable = null;
     this.core = null;
     this.engineOpen = false;
     this.refused = false;

@@ -68,6 +68,10 @@ export class World {
   readonly performed = new Map<string, number>();
   /** a failover was decided in this run: two primaries that can not see each other are then possible */
   failedOver = false;
+  /** when, and under which epoch, the last failover was decided */
+  failover: { readonly time: number; readonly epoch: number; readonly claimed: boolean } | null = null;
+  /** events in which clients still write by themselves */
+  writeBudget = 0;
   now: WallMicros = wallMicros(1_000_000);
   loseReply: (() => boolean) | null = null;
   /** stops a site before or after its n-th effect */
@@ -75,6 +79,7 @@ export class World {
   /** the effect at which the plan stopped a site */
   crashedAt: string | null = null;
   #nextWrite = 1;
+  #nextOperation = 1;
   #nextToken = 1;
   readonly #calls = new Map<string, Call>();
 
@@ -160,6 +165,7 @@ export class World {
   /** One event: clients, shipping, then one effect. False when nothing moves any more. */
   event(): boolean {
     this.now = wallMicros(this.now + 1_000);
+    if (this.writeBudget > 0 && (this.options.random?.() ?? 0) < 0.5) this.write();
     let moved = false;
     for (const site of this.sites) {
       moved = this.#archive(site) || moved;
@@ -174,8 +180,13 @@ export class World {
     return true;
   }
 
+  newOperationId(): string {
+    return `op-${this.#nextOperation++}`;
+  }
+
   /** Every site that takes writes gets one, and acknowledges it. */
   write(): void {
+    this.writeBudget -= 1;
     for (const site of this.primaries()) {
       const id = this.#nextWrite++;
       site.append({ kind: 'write', id, scn: Math.max(this.now, site.end.scn + 1) });
@@ -300,7 +311,7 @@ export class World {
         if (site.row.revision !== expected.revision) return { stored: false, row: site.row };
         // What is stored has gone through JSON, as it does in the sys tenant.
         site.row = JSON.parse(JSON.stringify(next)) as typeof next;
-        if (next.opening?.kind === 'activate') this.failedOver = true;
+        this.#noteFailover(site);
         for (const entry of journal) site.journal.set(`${entry.operationId}/${entry.step}`, entry);
         return { stored: true, row: site.row };
       }
@@ -401,6 +412,14 @@ export class World {
       case 'timer.sleep':
         return undefined;
     }
+  }
+
+  #noteFailover(site: ModelSite): void {
+    const { opening, epoch } = site.row;
+    if (opening?.kind !== 'activate' || this.failover?.epoch === epoch) return;
+    this.failedOver = true;
+    const claimed = site.archiveName !== null && this.head().epoch === epoch;
+    this.failover = { time: this.now, epoch, claimed };
   }
 
   head(): EpochClaim {

@@ -14,7 +14,7 @@ export const w4: RoleInvariant = {
         site.log.slice(0, certificate.cutLsn).map(entry => (entry.kind === 'write' ? entry.id : null)),
       );
       const lost = world.acknowledged.filter(
-        each => each.epoch === certificate.oldEpoch && !kept.has(each.id),
+        each => each.site !== site.name && each.epoch >= certificate.oldEpoch && !kept.has(each.id),
       );
       if (lost.length !== certificate.lostTransactions) {
         return `${site.name}: certificate says ${certificate.lostTransactions} lost, ${lost.length} are`;

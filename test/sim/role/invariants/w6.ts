@@ -5,7 +5,12 @@ export const w6: RoleInvariant = {
   id: 'W6',
   check(world) {
     for (const site of world.sites) {
-      if (site.row.fenced !== null && site.writable) return `${site.name} is fenced and takes writes`;
+      if (!site.writable) continue;
+      if (site.row.fenced !== null) return `${site.name} is fenced and takes writes`;
+      const { failover } = world;
+      if (failover !== null && site.startTime > failover.time && site.row.epoch < failover.epoch) {
+        return `${site.name} returned after the failover to epoch ${failover.epoch} and takes writes`;
+      }
     }
     return null;
   },
