@@ -222,6 +222,8 @@ export const listedKeysMaxDefault = 1_000;
 // --- role manager and sys store ---
 /** Cancelled operations a role row remembers; an older one is refused by its epoch as well. */
 export const roleCancelledMax = 64;
+/** Epochs of a log whose start a role row and a site's description name. */
+export const roleOpeningsMax = 64;
 /** Effects one role change may take before it is called a loop. */
 export const roleEffectsMax = 10_000;
 /** Times a change of the role row is rebased on somebody else's before it gives up. */
@@ -315,3 +317,7 @@ export const viewThreadsGivenUpMax = 2;
 export const sysRowsMax = 100_000;
 /** Events kept for DBA_OB_TENANT_EVENT_HISTORY. */
 export const sysEventsMax = 10_000;
+/** How long a new standby may take to pull the log that its copy needs. */
+export const standbyPullMs = 3_600_000;
+/** How long a new tenant may take to open for writes. */
+export const tenantOpenMs = 30_000;

@@ -32,10 +32,19 @@ test('a bound that is met exactly is reached', () => {
 });
 
 test('a chunk from another place is not taken', () => {
-  expect(cutChunk(whole, { ...logStart, lsn: lsn(7) }, scnUnlimited)).toMatchObject({
+  expect(cutChunk(whole, { ...whole.end, lsn: lsn(whole.end.lsn + 7) }, scnUnlimited)).toMatchObject({
     kind: 'problem',
     code: 'OBS_PEER_PROTOCOL',
   });
+});
+
+test('a group across the end of the log is a fork, a whole group before it is not', () => {
+  const [first] = groups;
+  if (first === undefined) throw new Error('no groups');
+  expect(cutChunk(whole, { ...logStart, lsn: lsn(first.end.lsn + 1) }, scnUnlimited)).toMatchObject({
+    code: 'OBS_STANDBY_DIVERGED',
+  });
+  expect(cutChunk(whole, first.end, scnUnlimited)).toMatchObject({ code: 'OBS_PEER_PROTOCOL' });
 });
 
 test('a chunk that continues another checksum or SCN is a fork', () => {

@@ -6,7 +6,7 @@
  */
 import { assert, must } from '../base/assert.ts';
 import type { LogChunk, LogPosition } from '../base/log-access.ts';
-import type { Scn } from '../base/scalars.ts';
+import type { Lsn, Scn } from '../base/scalars.ts';
 import { decodeChunk, type Group, isProblem, samePosition } from '../codec/clog.ts';
 
 export type CutChunk =
@@ -26,19 +26,14 @@ export type CutChunk =
 /** The part of `chunk` whose groups have an SCN of at most `until`, if it continues a log that ends at `end`. */
 export function cutChunk(chunk: LogChunk, end: LogPosition, until: Scn): CutChunk {
   if (chunk.start.lsn !== end.lsn) {
+    if (holdsInsideGroup(chunk, end.lsn)) return forked(end.lsn);
     return {
       kind: 'problem',
       code: 'OBS_PEER_PROTOCOL',
       message: `log from LSN ${chunk.start.lsn} came where LSN ${end.lsn} follows`,
     };
   }
-  if (!samePosition(chunk.start, end)) {
-    return {
-      kind: 'problem',
-      code: 'OBS_STANDBY_DIVERGED',
-      message: `the log of the source and this standby forked before LSN ${end.lsn}`,
-    };
-  }
+  if (!samePosition(chunk.start, end)) return forked(end.lsn);
   const groups = decodeChunk(chunk);
   if (isProblem(groups)) {
     return {
@@ -50,6 +45,19 @@ export function cutChunk(chunk: LogChunk, end: LogPosition, until: Scn): CutChun
   if (chunk.end.scn <= until) return { kind: 'chunk', chunk, reachedUntil: chunk.end.scn === until };
   return { kind: 'chunk', chunk: cutAt(chunk, groups, until), reachedUntil: true };
 }
+
+/** A source that was asked for a boundary of this log and has a group across it has another history. */
+function holdsInsideGroup(chunk: LogChunk, at: Lsn): boolean {
+  if (at <= chunk.start.lsn || at >= chunk.end.lsn) return false;
+  const groups = decodeChunk(chunk);
+  return !isProblem(groups) && groups.every(group => group.start.lsn !== at);
+}
+
+const forked = (at: Lsn): CutChunk => ({
+  kind: 'problem',
+  code: 'OBS_STANDBY_DIVERGED',
+  message: `the log of the source and this standby forked before LSN ${at}`,
+});
 
 /** The groups of a checked chunk up to an SCN. */
 export function cutAt(chunk: LogChunk, groups: readonly Group[], until: Scn): LogChunk {

@@ -47,7 +47,6 @@ export function statusOf(problem: PullProblem): SyncStatus {
     case 'OBS_STANDBY_AHEAD':
     case 'OBS_STANDBY_SOURCE_STALE':
     case 'OBS_PEER_INCARNATION':
-    case 'OBS_PEER_PROTOCOL':
     case 'OBS_ARCHIVE_DIVERGED':
     case 'OBS_ARCHIVE_FOREIGN':
       return 'STANDBY LOG NOT MATCH';
@@ -68,6 +67,7 @@ export function statusOf(problem: PullProblem): SyncStatus {
       return 'STANDBY LOG DISK IS FULL';
     case 'OBS_PEER_UNREACHABLE':
     case 'OBS_PEER_CLOSED':
+    case 'OBS_PEER_PROTOCOL':
     case 'OBS_PEER_BUSY':
     case 'OBS_ARCHIVE_UNAVAILABLE':
       return 'CHECK NETWORK';

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { LogChunk, LogPosition } from '../../src/base/log-access.ts';
 import { logStreamId, lsn, type RoleEpoch, roleEpoch, scn, scnUnlimited } from '../../src/base/scalars.ts';
+import { decodeChunk } from '../../src/codec/clog.ts';
 import { EntryAssembler } from '../../src/codec/entry-assembler.ts';
 import { deriveScramKeys, type ScramVerifier, scramVerifierOf } from '../../src/codec/scram.ts';
 import { LogStream } from '../../src/logstream/log-stream.ts';
@@ -238,13 +239,17 @@ export function pullerInto(
   return puller;
 }
 
-/** All committed bytes of a log from `from` on. */
-export async function logBytes(log: LogStream, from = 0): Promise<Buffer> {
+/** What a log says, from its start: payloads, SCNs and proposal ids; a site's own header fields are left out. */
+export async function logContent(log: LogStream): Promise<Buffer> {
   const parts: Uint8Array[] = [];
-  let at = lsn(from);
+  let at = lsn(0);
   while (at < log.state().end.lsn) {
     const chunk = await log.read(at, 1_048_576);
-    parts.push(chunk.bytes);
+    const groups = decodeChunk(chunk);
+    if ('kind' in groups) throw new Error(`damaged log: ${groups.what}`);
+    for (const { header, payload, end } of groups) {
+      parts.push(Buffer.from(`${end.lsn} ${end.scn} ${end.checksum} ${header.proposalId}\n`), payload);
+    }
     at = chunk.end.lsn;
   }
   return Buffer.concat(parts);

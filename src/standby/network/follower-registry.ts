@@ -3,7 +3,7 @@
  * for a grace time after; not when it is so far behind that keeping would fill the disk (it reads the archive then).
  * Bounded: the follower longest unheard makes room for a new one.
  */
-import { followerHoldBytesMax, followerHoldMs, followersMax, snapshotHoldMs } from '../../base/limits.ts';
+import { followerHoldMs, followersMax, snapshotHoldMs } from '../../base/limits.ts';
 import type { LogHold, LogPosition, LogReader } from '../../base/log-access.ts';
 import { type Lsn, lsn, type Scn, scn, type WallMicros } from '../../base/scalars.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
@@ -24,15 +24,21 @@ interface Follower {
   appliedScn: Scn;
   ackedTime: WallMicros | null;
   hold: LogHold | null;
+  heldFrom: Lsn;
   release: Timer | null;
 }
 
 export class FollowerRegistry {
   readonly #clock: Clock;
+  readonly #holdBytesMax: number;
   readonly #followers = new Map<string, Follower>();
+  /** ends the watch over the log's growth, while log is kept for somebody */
+  #unwatch: (() => void) | null = null;
 
-  constructor(clock: Clock) {
+  /** @param holdBytesMax the most log kept for anybody: less than the log disk, or a standby could stop its primary */
+  constructor(clock: Clock, holdBytesMax: number) {
     this.#clock = clock;
+    this.#holdBytesMax = holdBytesMax;
   }
 
   view(): FollowerView[] {
@@ -56,7 +62,10 @@ export class FollowerRegistry {
     this.#keep(follower, log, from);
     follower.release = this.#clock.after(snapshotHoldMs, () => this.#drop(follower));
     return {
-      advance: to => follower.hold?.advance(to),
+      advance: to => {
+        follower.hold?.advance(to);
+        follower.heldFrom = to;
+      },
       release: () => this.#drop(follower),
     };
   }
@@ -88,8 +97,8 @@ export class FollowerRegistry {
     follower.appliedLsn = positions.appliedLsn;
     follower.appliedScn = positions.appliedScn;
     follower.ackedTime = this.#clock.wall();
-    if (endLsn - positions.flushedLsn > followerHoldBytesMax) this.#drop(follower);
-    else follower.hold?.advance(positions.flushedLsn);
+    follower.hold?.advance(positions.flushedLsn);
+    follower.heldFrom = positions.flushedLsn;
   }
 
   left(peer: PeerIdentity, session: FollowerSession): void {
@@ -104,6 +113,8 @@ export class FollowerRegistry {
   close(): void {
     for (const follower of this.#followers.values()) this.#drop(follower);
     this.#followers.clear();
+    this.#unwatch?.();
+    this.#unwatch = null;
   }
 
   #enter(peer: PeerIdentity): Follower {
@@ -123,6 +134,7 @@ export class FollowerRegistry {
       appliedScn: scn(0),
       ackedTime: null,
       hold: null,
+      heldFrom: lsn(0),
       release: null,
     };
     this.#followers.set(key, follower);
@@ -147,6 +159,14 @@ export class FollowerRegistry {
     const hold = log.hold(`standby ${follower.peer.site}/${follower.peer.localTenant}`, from);
     this.#drop(follower);
     follower.hold = hold;
+    follower.heldFrom = from;
+    this.#unwatch ??= log.onCommitted(end => this.#dropFarBehind(end.lsn));
+  }
+
+  #dropFarBehind(endLsn: Lsn): void {
+    for (const follower of this.#followers.values()) {
+      if (follower.hold !== null && endLsn - follower.heldFrom > this.#holdBytesMax) this.#drop(follower);
+    }
   }
 
   #drop(follower: Follower): void {

@@ -6,6 +6,7 @@
  */
 import { ObError } from '../../base/errors.ts';
 import {
+  followerHoldBytesDefault,
   peerConnectionsMax,
   peerHandshakesMax,
   peerHandshakeTimeoutMs,
@@ -35,6 +36,8 @@ export interface LogServerOptions {
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
+  /** log kept for a follower that lags; well below what the log disk of a tenant holds */
+  readonly followerHoldBytesMax?: number;
   /** a broken invariant or a failed disk came up while serving a peer: the process must end */
   readonly onFatal: (error: unknown) => void;
 }
@@ -292,7 +295,10 @@ export class LogServer {
   #followersOf(incarnation: string): FollowerRegistry {
     let followers = this.#followers.get(incarnation);
     if (followers === undefined) {
-      followers = new FollowerRegistry(this.#options.clock);
+      followers = new FollowerRegistry(
+        this.#options.clock,
+        this.#options.followerHoldBytesMax ?? followerHoldBytesDefault,
+      );
       this.#followers.set(incarnation, followers);
     }
     return followers;
