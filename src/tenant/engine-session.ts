@@ -142,6 +142,7 @@ export class TenantSession implements EngineSession {
   #inOrder<Result>(call: () => Promise<Result>): Promise<Result> {
     if (this.#closed) return Promise.reject(this.#closedError());
     const run = async (): Promise<Result> => {
+      if (this.#closed) throw this.#closedError();
       this.#stopIdleTimer();
       this.#host.refuseAll();
       this.#throwNotice();
@@ -216,14 +217,17 @@ export class TenantSession implements EngineSession {
 
   #writerTurn(waitMs: number): Promise<WriterTurn> {
     return new Promise((resolve, reject) => {
+      let granted = false;
       const turn: WriterTurn = this.#host.writers.exclusive(
         waitMs,
         () => {
+          granted = true;
           this.#cancelWait = undefined;
           resolve({ release: () => turn.release() });
         },
         reject,
       );
+      if (granted) return;
       this.#cancelWait = error => {
         turn.release();
         reject(error);

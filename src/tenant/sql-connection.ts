@@ -49,16 +49,8 @@ export class SqlConnection {
   }
 
   statement(sql: string, kind: StatementKind): PreparedStatement {
+    this.#followSchema();
     return this.#statements.get(sql, kind);
-  }
-
-  /** Number of the schema this connection sees. */
-  schema(): number {
-    if (!this.#schemaKnown) {
-      this.#schema = this.#schemaVersion.get() as number;
-      this.#schemaKnown = true;
-    }
-    return this.#schema;
   }
 
   /** The schema may be another one from here on. */
@@ -70,6 +62,13 @@ export class SqlConnection {
   forget(): void {
     this.#schemaKnown = false;
     this.#statements.clear();
+  }
+
+  /** Begins a read transaction and takes its snapshot now. */
+  beginRead(): void {
+    this.connection.exec('BEGIN');
+    this.#schemaKnown = false;
+    this.#followSchema();
   }
 
   exec(sql: string): void {
@@ -84,5 +83,14 @@ export class SqlConnection {
 
   close(): void {
     this.connection.close();
+  }
+
+  /** What was prepared for another schema would tell of its columns. */
+  #followSchema(): void {
+    if (this.#schemaKnown) return;
+    const schema = this.#schemaVersion.get() as number;
+    if (schema !== this.#schema) this.#statements.clear();
+    this.#schema = schema;
+    this.#schemaKnown = true;
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Prepared statements of one connection, by text. A text is kept from its second use on: most texts of clients without
+ * Prepared statements of one connection, by text, for one schema: the connection clears them when it changes. A text is kept from its second use on: most texts of clients without
  * parameters come once, and a kept statement holds SQLite memory until it is evicted.
  *
  * What a statement returns is bounded: rows by the caller's limit, bytes by `resultBytesMax`, and never cut silently.
@@ -31,7 +31,6 @@ export class PreparedStatement {
   readonly #connection: Connection;
   readonly #inserts: boolean;
   #columns: readonly Column[] | undefined;
-  #columnsSchema = -1;
   #bigIntegers = false;
 
   constructor(connection: Connection, sql: string, kind: StatementKind) {
@@ -56,17 +55,14 @@ export class PreparedStatement {
     return this.#statement.reader;
   }
 
-  columns(schema: number): readonly Column[] {
+  columns(): readonly Column[] {
     if (!this.#statement.reader) return [];
-    if (this.#columns === undefined || this.#columnsSchema !== schema) {
-      this.#columns = this.#statement.columns().map(column => ({
-        name: column.name,
-        declaredType: column.type?.toUpperCase() ?? null,
-        table: column.table,
-        originColumn: column.column,
-      }));
-      this.#columnsSchema = schema;
-    }
+    this.#columns ??= this.#statement.columns().map(column => ({
+      name: column.name,
+      declaredType: column.type?.toUpperCase() ?? null,
+      table: column.table,
+      originColumn: column.column,
+    }));
     return this.#columns;
   }
 
@@ -74,7 +70,7 @@ export class PreparedStatement {
    * Runs it. `bound` comes from `bindable`. Throws SQLite's errors as they are, and OBS_SQL_RESULT_TOO_LARGE; a writing
    * statement whose result is too large has written: the caller undoes it.
    */
-  run(bound: readonly unknown[], rowsMax: number, schema: number): StatementResult {
+  run(bound: readonly unknown[], rowsMax: number): StatementResult {
     const statement = this.#statement;
     if (!statement.reader) {
       const { changes, lastInsertRowid } = statement.run(bound);
@@ -82,8 +78,7 @@ export class PreparedStatement {
       return { kind: 'done', changes, lastInsertRowid: rowid };
     }
     const rows = this.readOnly ? this.#read(bound, rowsMax) : this.#collectExact(bound, rowsMax);
-    // after the run: SQLite prepares a statement again by itself when the schema has changed
-    return { kind: 'rows', columns: this.columns(schema), rows };
+    return { kind: 'rows', columns: this.columns(), rows };
   }
 
   #read(bound: readonly unknown[], rowsMax: number): Cell[][] {

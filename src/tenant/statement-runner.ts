@@ -74,7 +74,7 @@ export class StatementRunner {
         const prepared = connection.statement(statement.sql, kind);
         if (kind === 'unknown') throw unknownStatement();
         if (!prepared.readOnly) return undefined;
-        return prepared.run(bindable(statement.parameters), statement.rowsMax, connection.schema());
+        return prepared.run(bindable(statement.parameters), statement.rowsMax);
       }),
     );
   }
@@ -108,7 +108,7 @@ export class StatementRunner {
         if (kind === 'unknown') throw unknownStatement();
         return {
           parameterCount: prepared.parameterCount(),
-          columns: prepared.columns(connection.schema()),
+          columns: prepared.columns(),
           readOnly: prepared.readOnly,
         };
       }),
@@ -132,10 +132,7 @@ export class StatementRunner {
       });
     }
     const reader = this.#freeReaders.pop() ?? this.#openReader();
-    reader.exec('BEGIN');
-    // the first read fixes the snapshot
-    reader.schemaMayHaveChanged();
-    reader.schema();
+    reader.beginRead();
     this.#reads.set(session, { reader, sequence });
   }
 
@@ -149,7 +146,7 @@ export class StatementRunner {
       if (kind === 'unknown') throw unknownStatement();
       if (reading !== undefined) {
         if (!prepared.readOnly) throw new ObError('OBS_TENANT_READ_TRANSACTION');
-        return prepared.run(bindable(statement.parameters), statement.rowsMax, connection.schema());
+        return prepared.run(bindable(statement.parameters), statement.rowsMax);
       }
       try {
         return runUndoable(connection, prepared, statement);

@@ -101,11 +101,11 @@ export function runUndoable(
 ): StatementResult {
   const bound = bindable(statement.parameters);
   if (prepared.readOnly || !prepared.returnsRows) {
-    return prepared.run(bound, statement.rowsMax, writer.schema());
+    return prepared.run(bound, statement.rowsMax);
   }
   writer.exec('SAVEPOINT __obs_statement');
   try {
-    const result = prepared.run(bound, statement.rowsMax, writer.schema());
+    const result = prepared.run(bound, statement.rowsMax);
     writer.exec('RELEASE __obs_statement');
     return result;
   } catch (error) {
@@ -122,11 +122,11 @@ function runInOwnTransaction(
   const bound = bindable(statement.parameters);
   // SQLite's own transaction around a single statement does the same, without two more calls
   if (!prepared.returnsRows || prepared.kind === 'alone') {
-    return prepared.run(bound, statement.rowsMax, writer.schema());
+    return prepared.run(bound, statement.rowsMax);
   }
   writer.exec('BEGIN IMMEDIATE');
   try {
-    const result = prepared.run(bound, statement.rowsMax, writer.schema());
+    const result = prepared.run(bound, statement.rowsMax);
     writer.exec('COMMIT');
     return result;
   } catch (error) {
