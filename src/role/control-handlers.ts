@@ -12,7 +12,7 @@ import type { ControlReply, ControlRequest } from './control-ops.ts';
 import { completeCertificate, heedEpoch, releaseSeal, staleEpoch } from './fence.ts';
 import { runOperation } from './operation.ts';
 import { call, type EpochSign, type Procedure, type RoleContext } from './procedure.ts';
-import { holdsWrites, isUnfinished, type RoleRow, type SealRecord, withCancelled } from './row.ts';
+import { forkPoint, holdsWrites, isUnfinished, type RoleRow, type SealRecord, withCancelled } from './row.ts';
 import { beginReopen } from './rollback.ts';
 import { beginSeal } from './switchover-to-standby.ts';
 import { change, claimLost, load, refuseFenced, rowChanged } from './transition.ts';
@@ -59,7 +59,7 @@ function* describe(context: RoleContext): Procedure<ControlReply> {
       epoch: row.epoch,
       end,
       sealed: row.sealed,
-      opening: row.opening === null ? null : { epoch: row.opening.epoch, cut: row.opening.cut },
+      openings: row.openings,
       fencedBy: row.fenced === null ? null : { epoch: row.fenced.by.epoch },
     },
   };
@@ -179,7 +179,7 @@ function* follow(context: RoleContext, request: Request<'follow'>): Procedure<Co
   const row = yield* load(context);
   refuseFenced(context, row);
   const { epoch, site, address } = request;
-  const sign: EpochSign = { epoch, site, address, certainty: 'opened', cut: null, inherited: true };
+  const sign: EpochSign = { epoch, site, address, certainty: 'opened', openings: [], inherited: true };
   if (epoch < row.epoch) throw staleEpoch({ ...row, epoch }, { epoch: row.epoch, site: row.site });
   if (holdsWrites(row)) {
     const after = yield* heedEpoch(context, { ...sign, inherited: false });
@@ -194,13 +194,13 @@ function* follow(context: RoleContext, request: Request<'follow'>): Procedure<Co
 }
 
 function* fenceNotice(context: RoleContext, request: Request<'fence-notice'>): Procedure<ControlReply> {
-  const { epoch, site, address, cut } = request;
+  const { epoch, site, address, openings } = request;
   const row = yield* heedEpoch(context, {
     epoch,
     site,
     address,
     certainty: 'opened',
-    cut,
+    openings,
     inherited: false,
   });
   if (holdsWrites(row)) throw staleEpoch({ ...row, epoch }, { epoch: row.epoch, site: row.site });
@@ -209,7 +209,9 @@ function* fenceNotice(context: RoleContext, request: Request<'fence-notice'>): P
   // The primary of the old epoch, and an ordinary standby by now: its log did not go past the cut. A site that did not
   // write the old epoch can not say what was lost of it.
   const wroteIt = row.opening !== null && row.opening.epoch >= request.oldEpoch;
-  return { kind: 'fenced', ownEpoch: row.epoch, suffix: wroteIt ? { transactions: 0, end: cut } : null };
+  const cut = forkPoint(openings, request.oldEpoch);
+  const suffix = wroteIt && cut !== null ? { transactions: 0, end: cut } : null;
+  return { kind: 'fenced', ownEpoch: row.epoch, suffix };
 }
 
 const cancelledHere = (row: RoleRow, operation: string): ObError =>

@@ -4,16 +4,10 @@
  * answer sends it again.
  */
 import type { LogPosition } from '../base/log-access.ts';
+import { roleOpeningsMax } from '../base/limits.ts';
 import { lsn, type RoleEpoch, roleEpoch, scn } from '../base/scalars.ts';
 import { JsonFields } from './json-fields.ts';
-import type {
-  LogSuffix,
-  OpeningRecord,
-  SealRecord,
-  SiteAddress,
-  SwitchoverStatus,
-  TenantRole,
-} from './row.ts';
+import type { EpochStart, LogSuffix, SealRecord, SiteAddress, SwitchoverStatus, TenantRole } from './row.ts';
 
 export type ControlRequest =
   /** who are you, and where does your log stand */
@@ -48,7 +42,7 @@ export type ControlRequest =
       readonly oldEpoch: RoleEpoch;
       readonly site: string;
       readonly address: string | null;
-      readonly cut: LogPosition;
+      readonly openings: readonly EpochStart[];
     }
   /** a fenced primary tells what its log holds after the cut */
   | {
@@ -70,7 +64,7 @@ export interface SiteDescription {
   readonly epoch: RoleEpoch;
   readonly end: LogPosition;
   readonly sealed: SealRecord | null;
-  readonly opening: { readonly epoch: RoleEpoch; readonly cut: LogPosition } | null;
+  readonly openings: readonly EpochStart[];
   readonly fencedBy: { readonly epoch: RoleEpoch } | null;
 }
 
@@ -163,7 +157,7 @@ function readRequest(op: ControlOp, fields: JsonFields): ControlRequest {
         oldEpoch: roleEpoch(fields.whole('oldEpoch')),
         site: fields.text('site'),
         address: fields.textOrNull('address'),
-        cut: fields.object('cut', readPosition),
+        openings: fields.list('openings', roleOpeningsMax, readOpening),
       };
     case 'report-suffix':
       return {
@@ -234,11 +228,11 @@ const readDescription = (fields: JsonFields): SiteDescription => ({
   epoch: readEpoch(fields),
   end: fields.object('end', readPosition),
   sealed: fields.objectOrNull('sealed', readSealRecord),
-  opening: fields.objectOrNull('opening', readOpening),
+  openings: fields.list('openings', roleOpeningsMax, readOpening),
   fencedBy: fields.objectOrNull('fencedBy', each => ({ epoch: readEpoch(each) })),
 });
 
-const readOpening = (fields: JsonFields): Pick<OpeningRecord, 'epoch' | 'cut'> => ({
+const readOpening = (fields: JsonFields): EpochStart => ({
   epoch: readEpoch(fields),
   cut: fields.object('cut', readPosition),
 });

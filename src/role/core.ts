@@ -161,8 +161,8 @@ export class RoleCore {
 
   #control(token: number, request: ControlRequest): void {
     if (request.op === 'fence-notice') {
-      const { epoch, site, address, cut } = request;
-      this.#stopAtOnce({ epoch, site, address, cut, certainty: 'opened', inherited: false });
+      const { epoch, site, address, openings } = request;
+      this.#stopAtOnce({ epoch, site, address, openings, certainty: 'opened', inherited: false });
     }
     const procedure = handleControl(this.#context, request);
     const id = 'operationId' in request ? request.operationId : '';
@@ -187,8 +187,13 @@ export class RoleCore {
   }
 
   #epochSeen(sign: EpochSign): void {
-    if (sign.epoch < this.#row.epoch || this.#fencing?.epoch === sign.epoch) return;
-    if (sign.epoch === this.#row.epoch && !mustStop(this.#row, sign)) return;
+    const known = this.#row.openings;
+    const newStart =
+      sign.inherited && sign.openings.some(({ epoch }) => !known.some(each => each.epoch === epoch));
+    if (!newStart) {
+      if (sign.epoch < this.#row.epoch || this.#fencing?.epoch === sign.epoch) return;
+      if (sign.epoch === this.#row.epoch && !mustStop(this.#row, sign)) return;
+    }
     this.#stopAtOnce(sign);
     this.#start('heed-epoch', this.#heed(sign));
   }

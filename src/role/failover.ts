@@ -8,7 +8,7 @@ import { must } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import { type RoleEpoch, roleEpoch } from '../base/scalars.ts';
 import { decide } from './opening.ts';
-import type { LocalObservation } from './ports.ts';
+import type { EpochClaim, LocalObservation } from './ports.ts';
 import { call, type Procedure, type RoleContext } from './procedure.ts';
 import {
   type LossCertificate,
@@ -18,6 +18,7 @@ import {
   type SiteAddress,
   withCancelled,
 } from './row.ts';
+import { giveUpFailover } from './rollback.ts';
 import { describeSource } from './seal-search.ts';
 import { advance, begin, claimLost, current, load, refuseFenced, rowChanged } from './transition.ts';
 
@@ -175,7 +176,17 @@ export function* cutLog(context: RoleContext, row: RoleRow): Procedure<RoleRow> 
 export function* claimAndActivate(context: RoleContext, row: RoleRow): Procedure<RoleRow> {
   const { operation } = current(row);
   const cut = must(operation.cut, 'cut of a failover');
-  const { epoch, detail } = yield* claimForFailover(context, row, operation);
+  const claimed = yield* claimForFailover(context, row, operation);
+  if (claimed.lostTo !== null) {
+    // Somebody else was promoted, or opened again: nothing was claimed here, the standby goes on being one.
+    const given = yield* advance(context, row, 'V1', each => ({
+      ...each,
+      operation: { ...operation, kind: 'undo-activate' },
+    }));
+    yield* giveUpFailover(context, given);
+    throw claimLost(row, claimed.lostTo);
+  }
+  const { epoch, detail } = claimed;
   const certificate: LossCertificate = {
     tenant: row.tenant,
     incarnation: row.incarnation,
@@ -206,10 +217,10 @@ function* claimForFailover(
   context: RoleContext,
   row: RoleRow,
   operation: RoleOperation,
-): Procedure<{ readonly epoch: RoleEpoch; readonly detail: string }> {
+): Procedure<{ readonly epoch: RoleEpoch; readonly detail: string; readonly lostTo: EpochClaim | null }> {
   const next = roleEpoch(row.epoch + 1);
   const archive = yield* call('archive', 'configured');
-  if (archive === null) return { epoch: next, detail: `epoch ${next}, no archive` };
+  if (archive === null) return { epoch: next, detail: `epoch ${next}, no archive`, lostTo: null };
   try {
     let epoch = next;
     let answer = yield* call('archive', 'claim', { epoch, site: row.site, operationId: operation.id });
@@ -219,10 +230,14 @@ function* claimForFailover(
       epoch = roleEpoch(answer.to.epoch + (mine ? 0 : 1));
       answer = yield* call('archive', 'claim', { epoch, site: row.site, operationId: operation.id });
     }
-    if (answer.kind === 'lost') throw claimLost(row, answer.to);
-    return { epoch, detail: `epoch ${epoch} claimed in ${archive}` };
+    const lostTo = answer.kind === 'lost' ? answer.to : null;
+    return { epoch, detail: `epoch ${epoch} claimed in ${archive}`, lostTo };
   } catch (error) {
     if (!operation.forced || !(error instanceof ObError) || error.kind !== 'unavailable') throw error;
-    return { epoch: next, detail: `epoch ${next}, archive ${archive} did not answer: not claimed` };
+    return {
+      epoch: next,
+      detail: `epoch ${next}, archive ${archive} did not answer: not claimed`,
+      lostTo: null,
+    };
   }
 }

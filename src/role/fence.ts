@@ -10,12 +10,14 @@ import { roleProbesMax } from '../base/limits.ts';
 import { call, type EpochSign, type Procedure, type RoleContext } from './procedure.ts';
 import {
   type FencedRecord,
+  forkPoint,
   holdsWrites,
   type LogSuffix,
   type LossCertificate,
   type RoleRow,
   supersedes,
   withCancelled,
+  withOpening,
 } from './row.ts';
 import { describePeer } from './seal-search.ts';
 import { change, load, rowChanged } from './transition.ts';
@@ -38,7 +40,9 @@ export function* heedEpoch(context: RoleContext, seen: EpochSign): Procedure<Rol
     yield* call('local', 'refuseWrites', `epoch ${seen.epoch} of site ${seen.site}`);
   }
   const row = yield* load(context);
-  if (!supersedes(seen, row) && row.fenced === null) return row;
+  if (!supersedes(seen, row) && row.fenced === null) {
+    return seen.inherited && !holdsWrites(row) ? yield* followEpoch(context, seen) : row;
+  }
   const sign = yield* completeSign(context, seen);
   if (row.fenced !== null) return yield* completeFence(context, sign);
   if (holdsWrites(row)) return yield* fence(context, sign);
@@ -49,11 +53,10 @@ export function* heedEpoch(context: RoleContext, seen: EpochSign): Procedure<Rol
 
 /** Asks the newer primary where its history left ours, when the sign did not say. */
 function* completeSign(context: RoleContext, sign: EpochSign): Procedure<EpochSign> {
-  if (sign.cut !== null || sign.address === null || sign.inherited) return sign;
+  if (sign.openings.length > 0 || sign.address === null || sign.inherited) return sign;
   try {
-    const description = yield* describePeer(context, sign.address);
-    const { opening } = description;
-    return opening === null || opening.epoch !== sign.epoch ? sign : { ...sign, cut: opening.cut };
+    const { openings, epoch } = yield* describePeer(context, sign.address);
+    return epoch < sign.epoch ? sign : { ...sign, openings };
   } catch (error) {
     if (isObError(error)) return sign;
     throw error;
@@ -84,7 +87,7 @@ function* fence(context: RoleContext, sign: EpochSign): Procedure<RoleRow> {
 const fencedRecord = (context: RoleContext, row: RoleRow, sign: EpochSign): FencedRecord => ({
   ownEpoch: row.opening?.epoch ?? row.epoch,
   by: { epoch: sign.epoch, site: sign.site, address: sign.address },
-  cut: sign.cut,
+  cut: forkPoint(sign.openings, row.opening?.epoch ?? row.epoch),
   suffix: null,
   time: context.now(),
 });
@@ -96,11 +99,12 @@ export function* completeFence(context: RoleContext, sign: EpochSign | null): Pr
   yield* call('local', 'demote');
   const before = yield* call('local', 'observe');
   yield* call('local', 'changeMode', 'RAW_WRITE', before.end.scn);
-  const cut = sign?.cut ?? row.fenced.cut;
+  const cut = row.fenced.cut ?? (sign === null ? null : forkPoint(sign.openings, row.fenced.ownEpoch));
   if (cut === null || row.fenced.suffix !== null) return row;
   const { end } = yield* call('local', 'observe');
   const suffix: LogSuffix =
     end.lsn <= cut.lsn ? { transactions: 0, end } : yield* call('local', 'countSuffix', cut);
+  // The first newer epoch starts at the cut: what is before it is common history.
   const prefix = end.lsn < cut.lsn || (end.lsn === cut.lsn && end.checksum === cut.checksum);
   const newPrimary = sign?.address ?? row.fenced.by.address;
   if (prefix && newPrimary !== null) yield* call('local', 'follow', newPrimary);
@@ -151,12 +155,13 @@ function* followEpoch(context: RoleContext, sign: EpochSign): Procedure<RoleRow>
   return yield* change(
     context,
     row => {
-      if (wroteHistory(row)) throw rowChanged(row);
+      if (holdsWrites(row)) throw rowChanged(row);
     },
     row => {
-      if (row.epoch >= sign.epoch) return row;
+      const openings = sign.inherited ? sign.openings.reduce(withOpening, row.openings) : row.openings;
+      if (row.epoch >= sign.epoch) return { ...row, openings };
       const { operation } = row;
-      const seen = { ...row, epoch: sign.epoch };
+      const seen = { ...row, openings, epoch: sign.epoch };
       if (operation === null || operation.kind === 'undo' || operation.kind === 'undo-activate') return seen;
       const cancelled = withCancelled(row, operation.id);
       if (operation.kind === 'activate') {
@@ -169,15 +174,16 @@ function* followEpoch(context: RoleContext, sign: EpochSign): Procedure<RoleRow>
 
 /** A sealed primary whose successor opened: its seal has been used, or somebody failed over past it. */
 function* settleSealed(context: RoleContext, sign: EpochSign): Procedure<RoleRow> {
-  const { sealed } = context.row();
+  const { sealed, opening, epoch } = context.row();
+  const cut = forkPoint(sign.openings, sealed?.epoch ?? opening?.epoch ?? epoch);
   const continued =
     sign.inherited ||
-    (sign.cut !== null &&
+    (cut !== null &&
       sealed !== null &&
-      sign.cut.lsn === sealed.position.lsn &&
-      sign.cut.checksum === sealed.position.checksum);
+      cut.lsn === sealed.position.lsn &&
+      cut.checksum === sealed.position.checksum);
   if (continued) return yield* releaseSeal(context, sign);
-  if (sign.cut === null) return context.row();
+  if (cut === null) return context.row();
   return yield* fence(context, sign);
 }
 
@@ -193,6 +199,7 @@ export function* releaseSeal(context: RoleContext, sign: EpochSign): Procedure<R
       role: 'STANDBY',
       switchoverStatus: 'NORMAL',
       epoch: sign.epoch > row.epoch ? sign.epoch : row.epoch,
+      openings: sign.inherited ? sign.openings.reduce(withOpening, row.openings) : row.openings,
       sealed: null,
       operation: null,
       step: null,
@@ -224,7 +231,7 @@ export function* confirmEpoch(
             ...head,
             address: null,
             certainty: 'claimed',
-            cut: null,
+            openings: [],
             inherited: false,
           });
           return false;
@@ -239,10 +246,16 @@ export function* confirmEpoch(
     let answered = 0;
     for (const address of followers) {
       try {
-        const { epoch, site, opening } = yield* describePeer(context, address);
-        const cut = opening?.epoch === epoch ? opening.cut : null;
+        const { epoch, site, openings } = yield* describePeer(context, address);
         if (supersedes({ epoch, site }, row) && epoch > row.epoch) {
-          yield* heedEpoch(context, { epoch, site, address, certainty: 'opened', cut, inherited: false });
+          yield* heedEpoch(context, {
+            epoch,
+            site,
+            address,
+            certainty: 'opened',
+            openings,
+            inherited: false,
+          });
           return false;
         }
         answered += 1;
@@ -273,7 +286,7 @@ export function* notifyOldPrimary(context: RoleContext): Procedure<void> {
         oldEpoch: certificate.oldEpoch,
         site: row.site,
         address: context.settings.address,
-        cut: opening.cut,
+        openings: row.openings,
       });
       if (reply.kind === 'fenced') {
         yield* completeCertificate(context, opening.epoch, reply.suffix);

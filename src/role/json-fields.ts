@@ -56,6 +56,19 @@ export class JsonFields {
     return this.#isNull(name) ? null : this.object(name, read);
   }
 
+  list<T>(name: string, lengthMax: number, read: (fields: JsonFields) => T): T[] {
+    const value = this.#take(name);
+    if (!Array.isArray(value) || value.length > lengthMax) {
+      throw invalid(this.#where, `${name} is not a list of at most ${lengthMax}`);
+    }
+    return value.map((each: unknown) => {
+      const fields = new JsonFields(each, `${this.#where}.${name}`);
+      const item = read(fields);
+      fields.end();
+      return item;
+    });
+  }
+
   /** Nothing may be left over. */
   end(): void {
     const [extra] = this.#unread;

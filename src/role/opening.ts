@@ -8,7 +8,7 @@ import { assert, must } from '../base/assert.ts';
 import type { RoleEpoch } from '../base/scalars.ts';
 import { scnUnlimited } from '../base/scalars.ts';
 import { call, type Procedure, type RoleContext } from './procedure.ts';
-import { type OpeningRecord, type RoleRow, withCancelled } from './row.ts';
+import { type OpeningRecord, type RoleRow, withCancelled, withOpening } from './row.ts';
 import type { StepId } from './steps.ts';
 import { advance, current, finish, refuseFenced, rowChanged } from './transition.ts';
 
@@ -47,6 +47,7 @@ export function* decide(
         switchoverStatus: 'SWITCHING TO PRIMARY',
         epoch: decision.epoch,
         opening,
+        openings: withOpening(each.openings, opening),
         sealed: null,
         ...decision.also?.(each),
       };

@@ -3,11 +3,10 @@
  * with its result, or with its error. It reads like the runbook it is, yet does nothing itself: no await, no clock, no IO.
  * Whoever holds the generator decides when an effect runs, or that the site dies before or after it.
  */
-import type { LogPosition } from '../base/log-access.ts';
 import type { ObError } from '../base/errors.ts';
 import type { WallMicros } from '../base/scalars.ts';
 import type { RolePorts } from './ports.ts';
-import type { RoleRow } from './row.ts';
+import type { EpochStart, RoleRow } from './row.ts';
 import type { JournalEntry, StepReport } from './steps.ts';
 
 type PortName = keyof RolePorts;
@@ -53,8 +52,8 @@ export interface EpochSign {
   readonly address: string | null;
   /** `opened`: that site decided to open under it. `claimed`: it is only claimed in an archive chain. */
   readonly certainty: 'opened' | 'claimed';
-  /** where the newer history left the older one, if it told */
-  readonly cut: LogPosition | null;
+  /** the epochs of the newer history as far as they were told; empty when not */
+  readonly openings: readonly EpochStart[];
   /** seen in the log this site follows: its own log is a prefix of the newer history */
   readonly inherited: boolean;
 }

@@ -14,7 +14,8 @@ import type { EpochClaim } from './ports.ts';
 import { call, type Procedure, type RoleContext } from './procedure.ts';
 import { newOperation, type RoleOperation, type RoleRow, type SealRecord, withCancelled } from './row.ts';
 import { roleSteps } from './steps.ts';
-import { unexpected } from './seal-search.ts';
+import { heedEpoch } from './fence.ts';
+import { describePeer, unexpected } from './seal-search.ts';
 import {
   advance,
   begin,
@@ -121,8 +122,20 @@ function* askConsent(
     return 'target';
   } catch (error) {
     if (!(error instanceof ObError)) throw error;
+    if (error.code === 'OBS_ROLE_ROLLBACK_REFUSED') yield* learnSuccessor(context, address);
     if (error.code === 'OBS_ROLE_ROLLBACK_REFUSED' || error.kind === 'fenced') throw error;
     throw unsafe(seal, site, error);
+  }
+}
+
+/** The target opened, or follows who did: this site takes note, and follows too if its log ends at its seal. */
+function* learnSuccessor(context: RoleContext, address: string): Procedure<void> {
+  try {
+    const { epoch, site, openings } = yield* describePeer(context, address);
+    if (epoch <= context.row().epoch) return;
+    yield* heedEpoch(context, { epoch, site, address, certainty: 'opened', openings, inherited: false });
+  } catch (error) {
+    if (!isObError(error)) throw error;
   }
 }
 
@@ -283,7 +296,7 @@ export function* unsealPrimary(context: RoleContext, row: RoleRow): Procedure<Ro
     detail = `primary in epoch ${reply.epoch}`;
   } catch (error) {
     // Another site has the right to open on that seal, or is open: this one is out of it, which is all it can do.
-    if (!isObError(error) || error.kind !== 'fenced') throw error;
+    if (!isObError(error) || (error.kind !== 'fenced' && error.kind !== 'invalid')) throw error;
     detail = error.message;
   }
   return yield* advance(context, row, 'U4', each => each, detail);

@@ -6,7 +6,7 @@
  * covers role, status, epoch and step together.
  */
 import type { LogPosition } from '../base/log-access.ts';
-import { roleCancelledMax } from '../base/limits.ts';
+import { roleCancelledMax, roleOpeningsMax } from '../base/limits.ts';
 import { type RoleEpoch, roleEpoch, type Scn, scnUnlimited, type WallMicros } from '../base/scalars.ts';
 import type { StepId } from './steps.ts';
 
@@ -85,6 +85,29 @@ export interface FencedRecord {
   readonly time: WallMicros;
 }
 
+/** Where the history of an epoch starts: everything before belongs to the epochs before it. */
+export interface EpochStart {
+  readonly epoch: RoleEpoch;
+  readonly cut: LogPosition;
+}
+
+/**
+ * Where the history left the one that `ownEpoch` wrote: the start of the first epoch after it. Null when the list does not
+ * reach back to that epoch, so that an epoch between may be missing from it.
+ */
+export function forkPoint(openings: readonly EpochStart[], ownEpoch: RoleEpoch): LogPosition | null {
+  if (!openings.some(({ epoch }) => epoch <= ownEpoch)) return null;
+  return openings.find(({ epoch }) => epoch > ownEpoch)?.cut ?? null;
+}
+
+/** The list with one more start, in order of epochs, bounded. */
+export function withOpening(openings: readonly EpochStart[], start: EpochStart): readonly EpochStart[] {
+  if (openings.some(({ epoch }) => epoch === start.epoch)) return openings;
+  return [...openings, { epoch: start.epoch, cut: start.cut }]
+    .sort((a, b) => a.epoch - b.epoch)
+    .slice(-roleOpeningsMax);
+}
+
 /** What a log holds after a cut. */
 export interface LogSuffix {
   readonly transactions: number;
@@ -152,6 +175,8 @@ export interface RoleRow {
   readonly step: StepId | null;
   readonly sealed: SealRecord | null;
   readonly opening: OpeningRecord | null;
+  /** the epochs of this log, oldest first, bounded: own openings and those seen in the log that is followed */
+  readonly openings: readonly EpochStart[];
   readonly fenced: FencedRecord | null;
   /** operations that may never open or seal here, newest last, bounded */
   readonly cancelled: readonly string[];
@@ -175,6 +200,7 @@ const blank = {
   step: null,
   sealed: null,
   opening: null,
+  openings: [],
   fenced: null,
   cancelled: [],
   recoveryUntilScn: scnUnlimited,
@@ -195,6 +221,7 @@ export function newPrimaryRow(identity: TenantIdentity, now: WallMicros): RoleRo
     epoch: roleEpoch(1),
     operation: { ...newOperation(id, 'bootstrap', now), cut: empty },
     step: 'B1',
+    openings: [{ epoch: roleEpoch(1), cut: empty }],
     opening: {
       event: 'opened',
       epoch: roleEpoch(1),
@@ -206,13 +233,14 @@ export function newPrimaryRow(identity: TenantIdentity, now: WallMicros): RoleRo
   };
 }
 
-/** The row of a tenant that is created as a standby of a history that is in `epoch`. */
+/** The row of a tenant that is created as a standby of a history that is in `epoch`; `openings` as its source tells them. */
 export function newStandbyRow(
   identity: TenantIdentity,
   epoch: RoleEpoch,
+  openings: readonly EpochStart[],
   role: 'STANDBY' | 'RESTORE' = 'STANDBY',
 ): RoleRow {
-  return { ...blank, ...identity, role, switchoverStatus: 'NORMAL', epoch };
+  return { ...blank, ...identity, role, switchoverStatus: 'NORMAL', epoch, openings };
 }
 
 export function newOperation(id: string, kind: OperationKind, startTime: WallMicros): RoleOperation {

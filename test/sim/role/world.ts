@@ -4,7 +4,7 @@
  */
 import { must } from '../../../src/base/assert.ts';
 import { ObError } from '../../../src/base/errors.ts';
-import { roleEpoch, type WallMicros, wallMicros } from '../../../src/base/scalars.ts';
+import { lsn, roleEpoch, scn, type WallMicros, wallMicros } from '../../../src/base/scalars.ts';
 import type { CommandResult, RoleCommand } from '../../../src/role/commands.ts';
 import {
   type ControlReply,
@@ -47,6 +47,7 @@ interface Call {
   readonly pending: PendingEffect;
 }
 
+const emptyLog = { lsn: lsn(0), scn: scn(0), checksum: 0 };
 const sleepTriesMax = 6;
 const wouldWait = Symbol('would wait');
 
@@ -90,7 +91,10 @@ export class World {
       const name = String.fromCharCode(65 + index);
       const identity = { tenant: 'shop', incarnation: 'inc-1', site: name };
       const site = new ModelSite({
-        row: index === 0 ? newPrimaryRow(identity, this.now) : newStandbyRow(identity, roleEpoch(1)),
+        row:
+          index === 0
+            ? newPrimaryRow(identity, this.now)
+            : newStandbyRow(identity, roleEpoch(1), [{ epoch: roleEpoch(1), cut: emptyLog }]),
         settings: {
           address: `${name}:2882`,
           drainMs: 10,
@@ -435,7 +439,7 @@ export class World {
     if (!site.writable || site.archiveName === null || !this.chain.up) return false;
     const head = this.head();
     if (supersedes(head, site.row)) {
-      this.epochSeen(site, { ...head, address: null, certainty: 'claimed', cut: null, inherited: false });
+      this.epochSeen(site, { ...head, address: null, certainty: 'claimed', openings: [], inherited: false });
       return false;
     }
     if (this.chain.log.length === site.log.length && head.epoch === site.row.epoch) return false;
@@ -457,16 +461,14 @@ export class World {
     const source = this.at(site.restoreSource);
     if (source === undefined || source === site || !this.connected(site, source)) return false;
     source.followers.add(site.address);
-    const opening = source.row.opening;
     if (source.row.epoch < site.row.epoch) {
       const sign = { epoch: site.row.epoch, site: site.name, address: site.address };
-      this.epochSeen(source, { ...sign, certainty: 'opened', cut: null, inherited: false });
+      this.epochSeen(source, { ...sign, certainty: 'opened', openings: site.row.openings, inherited: false });
       return false;
     }
     if (source.row.epoch > site.row.epoch && (site.row.sealed !== null || site.row.fenced !== null)) {
-      const cut = opening?.epoch === source.row.epoch ? opening.cut : null;
       const sign = { epoch: source.row.epoch, site: source.name, address: source.address };
-      this.epochSeen(site, { ...sign, certainty: 'opened', cut, inherited: false });
+      this.epochSeen(site, { ...sign, certainty: 'opened', openings: source.row.openings, inherited: false });
     }
     if (site.row.fenced !== null) return false;
     site.contact = { end: { lsn: source.end.lsn, scn: source.end.scn }, time: this.now };
@@ -478,6 +480,7 @@ export class World {
     for (let at = 0; at < site.log.length; at += 1) if (site.log[at] !== from[at]) return false;
     for (const entry of from.slice(site.log.length)) {
       if (entry.scn > site.row.recoveryUntilScn) return true;
+      const cut = site.end;
       site.append(entry);
       if (entry.kind === 'role' && entry.entry.event !== 'sealed') {
         const { epoch, site: opener } = entry.entry;
@@ -486,7 +489,7 @@ export class World {
           site: opener,
           address: null,
           certainty: 'opened',
-          cut: null,
+          openings: [{ epoch, cut }],
           inherited: true,
         });
       }
