@@ -22,6 +22,7 @@ import {
   user,
   verifierOf,
 } from '../../support/peer-sites.ts';
+import { makeCertificate } from '../../support/certificate.ts';
 import { TcpProxy } from '../../support/tcp-proxy.ts';
 
 afterEach(closeSites);
@@ -330,4 +331,22 @@ test('the failures of a handler cross the wire as catalogued errors, never as a 
   const { address } = await serve(tenant);
   const connection = await connect(address);
   expect(await refusal(connection.control('x', null))).toBe('OBS_PEER_FAILED');
+});
+
+test('over TLS the same login works, and a certificate of somebody else is refused', async () => {
+  const mine = makeCertificate();
+  const other = makeCertificate();
+  const log = await openLog();
+  await append(log, 'x');
+  const { address } = await serve(testTenant(log), { tls: mine });
+  const connection = await connect(address, { tls: { authorities: mine.certificate } });
+  expect((await connection.describe()).log?.end).toEqual(log.state().end);
+  expect(
+    await refusal(connectPeer(connectOptions(address, { tls: { authorities: other.certificate } }))),
+  ).toBe('OBS_PEER_UNREACHABLE');
+  // A peer without TLS speaks to a TLS port: it is cut, and the server goes on.
+  expect(['OBS_PEER_CLOSED', 'OBS_PEER_PROTOCOL']).toContain(
+    await refusal(connectPeer(connectOptions(address))),
+  );
+  expect((await connect(address, { tls: { authorities: mine.certificate } })).peer.tenant).toBe('shop');
 });
