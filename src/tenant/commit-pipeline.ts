@@ -55,7 +55,6 @@ export class CommitPipeline {
   #lastEnd: Lsn;
   #committedEnd: Lsn;
   #quietWaiters: (() => void)[] = [];
-  #decidedWaiters: (() => void)[] = [];
 
   /** `position`: the log's end, which the database has. */
   constructor(options: CommitPipelineOptions, position: LogPosition) {
@@ -75,7 +74,7 @@ export class CommitPipeline {
   }
 
   get quiet(): boolean {
-    return this.#decided && this.#undo === undefined;
+    return this.#inFlight.length === 0 && this.#backlog.length === 0 && this.#undo === undefined;
   }
 
   /** The log was lost, and has not been taken up again. */
@@ -93,22 +92,12 @@ export class CommitPipeline {
     return this.#committedEnd;
   }
 
-  /** Newest commit of this engine that the log has kept. */
-  get committedSequence(): number {
-    return this.#gate.committed;
-  }
-
-  /** The database was made again from the log, up to `position`. */
-  rebuilt(position: LogPosition): void {
-    this.#resume = position;
-    this.#lastEnd = position.lsn;
-    this.#committedEnd = position.lsn;
-  }
-
   /** Starts a term: the database has everything up to `position`, the log's end. */
   lead(position: LogPosition): void {
     this.#lost = false;
-    this.rebuilt(position);
+    this.#resume = position;
+    this.#lastEnd = position.lsn;
+    this.#committedEnd = position.lsn;
   }
 
   /** Takes a commit of the worker, in order. */
@@ -152,16 +141,6 @@ export class CommitPipeline {
   whenQuiet(): Promise<void> {
     if (this.quiet) return Promise.resolve();
     return new Promise(resolve => this.#quietWaiters.push(resolve));
-  }
-
-  /** Resolves when the log has decided on everything it took. */
-  whenDecided(): Promise<void> {
-    if (this.#decided) return Promise.resolve();
-    return new Promise(resolve => this.#decidedWaiters.push(resolve));
-  }
-
-  get #decided(): boolean {
-    return this.#inFlight.length === 0 && this.#backlog.length === 0;
   }
 
   /** False if the commit waits in the backlog, or was refused. */
@@ -261,7 +240,6 @@ export class CommitPipeline {
   }
 
   #settled(): void {
-    if (this.#decided) for (const resolve of this.#decidedWaiters.splice(0)) resolve();
     if (this.quiet) for (const resolve of this.#quietWaiters.splice(0)) resolve();
     this.#options.onRoom();
   }

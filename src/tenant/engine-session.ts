@@ -142,7 +142,6 @@ export class TenantSession implements EngineSession {
   #inOrder<Result>(call: () => Promise<Result>): Promise<Result> {
     if (this.#closed) return Promise.reject(this.#closedError());
     const run = async (): Promise<Result> => {
-      if (this.#closed) throw this.#closedError();
       this.#stopIdleTimer();
       this.#host.refuseAll();
       this.#throwNotice();
@@ -172,14 +171,27 @@ export class TenantSession implements EngineSession {
     const host = this.#host;
     host.refuseWrites();
     return new Promise((resolve, reject) => {
+      let waiting = true;
+      let abandoned = false;
       const grant = () => {
+        waiting = false;
         this.#cancelWait = undefined;
-        if (this.#closed) reject(this.#closedError());
-        else this.#send('write', { statement, foreignKeys: this.#foreignKeys }, resolve, reject);
+        if (!abandoned) this.#send('write', { statement, foreignKeys: this.#foreignKeys }, resolve, reject);
       };
-      this.#cancelWait = reject;
       host.writers.shared(host.limits.lockWaitMs, grant, reject);
+      if (waiting) {
+        this.#waitOr(error => {
+          abandoned = true;
+          reject(error);
+        });
+      }
     });
+  }
+
+  /** `cancel` gives up a wait for the writer when the session is closed. */
+  #waitOr(cancel: (error: ObError) => void): void {
+    if (this.#closed) cancel(this.#closedError());
+    else this.#cancelWait = cancel;
   }
 
   async #step(statement: Statement): Promise<StatementResult> {
@@ -228,10 +240,10 @@ export class TenantSession implements EngineSession {
         reject,
       );
       if (granted) return;
-      this.#cancelWait = error => {
+      this.#waitOr(error => {
         turn.release();
         reject(error);
-      };
+      });
     });
   }
 

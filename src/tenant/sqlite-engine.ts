@@ -80,7 +80,6 @@ class SqliteEngine implements TenantEngine, SessionHost {
   #storage: StorageState;
   /** why no write may begin, although this is the leader */
   #refusal: ObError | undefined;
-  #rebuilding: Promise<void> | undefined;
 
   constructor(options: TenantEngineOptions) {
     const { log, clock, tenant } = options;
@@ -264,25 +263,17 @@ class SqliteEngine implements TenantEngine, SessionHost {
   async #recover(mode: 'leader' | 'follower'): Promise<void> {
     const { directory, incarnation, pageBytes, tenant } = this.#options;
     const { checkpoint } = await this.channel.ask('recover', { directory, tenantName: tenant, incarnation });
-    this.pipeline.lead(await this.#redoAndStart(mode, checkpoint, pageBytes));
-  }
-
-  async #redoAndStart(
-    mode: 'leader' | 'follower',
-    checkpoint: LogPosition | undefined,
-    pageBytes: number,
-  ): Promise<LogPosition> {
     const from = checkpoint ?? logStart;
     const { end } = this.#log.state();
     if (end.lsn < from.lsn) {
-      throw new ObError('OBS_TENANT_LOG_SHORT', { tenant: this.tenant, end: end.lsn, checkpoint: from.lsn });
+      throw new ObError('OBS_TENANT_LOG_SHORT', { tenant, end: end.lsn, checkpoint: from.lsn });
     }
     await this.#feed(from, chunk => this.channel.ask('redo', { chunk }));
     const applied = await this.channel.ask('start', { mode, pageBytes });
     this.#checkpoints.opened(checkpoint, applied.position);
     this.#follow(applied);
+    this.pipeline.lead(applied.position);
     this.#mode = mode;
-    return applied.position;
   }
 
   /** Hands the committed log from `from` on to `take`, chunk by chunk, one read ahead. */
@@ -323,25 +314,8 @@ class SqliteEngine implements TenantEngine, SessionHost {
     this.#options.logger.warn({ tenant: this.tenant, keep }, 'local commits are taken back');
     this.channel.send('undo', { sequence: keep }, settled => {
       if (settled.kind === 'failure') this.#fatal(settled.error);
-      else if (settled.value.kind === 'undone') this.pipeline.undone();
-      else {
-        this.#rebuilding ??= this.#rebuild();
-        this.#rebuilding.then(
-          () => this.pipeline.undone(),
-          (error: unknown) => this.#fatal(error),
-        );
-      }
+      else this.pipeline.undone();
     });
-  }
-
-  /** An undo that the WAL does not reach back to: the database is made again from its checkpoint. */
-  async #rebuild(): Promise<void> {
-    // commits the log has taken are not in the file: they must have been decided before it is read
-    await this.pipeline.whenDecided();
-    const sequence = this.pipeline.committedSequence;
-    const { checkpoint } = await this.channel.ask('reopen', { sequence });
-    this.pipeline.rebuilt(await this.#redoAndStart('leader', checkpoint, this.#storage.pageBytes));
-    this.#rebuilding = undefined;
   }
 
   #logLost(cause: ObError): void {

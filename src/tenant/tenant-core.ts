@@ -213,30 +213,25 @@ export class TenantCore {
     return this.#applied(serving.redo);
   }
 
-  /** Takes back every commit after `sequence`. Returns false, with nothing changed, if that needs the log: `reopen`. */
-  undo(sequence: number): boolean {
-    const serving = this.#served();
-    const capture = must(serving.capture, 'a leader undoes its commits');
-    serving.runner.dropAfter(sequence);
-    if (this.#visibleSequence <= sequence) return true;
-    const first = [...this.#undoMarks].find(([number]) => number > sequence);
-    if (first === undefined || this.#forgottenSequence > sequence) return false;
-    const [, mark] = first;
-    if (!rewindWal(serving.files, serving.writer.connection, mark)) return false;
+  /**
+   * Takes back every commit after `sequence`, in place. Since only committed frames are ever copied, the WAL cannot have
+   * been started over since the first of them, unless somebody else did it (OBS_TENANT_CAPTURE_LOST).
+   */
+  undo(sequence: number): void {
+    const { capture, files, runner, writer } = this.#served();
+    assert(capture !== undefined, 'a leader undoes its commits');
+    runner.dropAfter(sequence);
+    if (this.#visibleSequence <= sequence) return;
+    const undone = [...this.#undoMarks].filter(([number]) => number > sequence);
+    const [, mark] = must(undone[0], 'the undo mark of a commit that is not kept');
+    if (this.#forgottenSequence > sequence || !rewindWal(files, writer.connection, mark)) {
+      const detail = 'the WAL was started over before its last commits could be taken back';
+      throw new ObError('OBS_TENANT_CAPTURE_LOST', { path: this.#path, detail });
+    }
     capture.rewound(mark);
-    serving.runner.forget();
-    this.#tookBack(sequence);
-    return true;
-  }
-
-  /** Closes the database and begins its recovery from the last checkpoint. */
-  async reopen(sequence: number): Promise<RecoveryStart> {
-    await this.#flush;
-    this.#closeConnections();
-    this.#tookBack(sequence);
-    dropSideFiles(this.#path);
-    this.#beginRecovery();
-    return this.recoveryStart;
+    runner.forget();
+    this.#visibleSequence = sequence;
+    for (const [number] of undone) this.#undoMarks.delete(number);
   }
 
   /** Copies what is committed into the file. */
@@ -323,11 +318,6 @@ export class TenantCore {
     if (this.#serving === undefined)
       throw new ObError('OBS_TENANT_NOT_OPEN', { tenant: this.#tenant, state: 'closed' });
     return this.#serving;
-  }
-
-  #tookBack(sequence: number): void {
-    this.#visibleSequence = Math.min(this.#visibleSequence, sequence);
-    for (const number of [...this.#undoMarks.keys()]) if (number > sequence) this.#undoMarks.delete(number);
   }
 
   #beginRecovery(): void {

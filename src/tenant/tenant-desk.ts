@@ -152,12 +152,9 @@ export class TenantDesk {
         return core.promote();
       case 'demote':
         return core.demote(request.position, request.appliedLsn);
-      case 'undo': {
-        const undone = core.undo(request.sequence);
-        return { kind: undone ? 'undone' : 'rebuild' };
-      }
-      case 'reopen':
-        return core.reopen(request.sequence);
+      case 'undo':
+        core.undo(request.sequence);
+        return null;
       case 'copy':
         return core.copy(request.position, request.readersWaitMs);
       case 'makeDurable':

@@ -99,10 +99,8 @@ export interface WorkerOperations {
   promote: { request: Record<never, never>; answer: StorageState };
   /** Leader to follower, after `undo`; entries that end at or before `appliedLsn` are in the database already. */
   demote: { request: { position: LogPosition; appliedLsn: Lsn }; answer: AppliedState };
-  /** Takes back every commit after `sequence`; `rebuild` if that needs the log (then reopen, redo, start). */
-  undo: { request: { sequence: number }; answer: { readonly kind: 'undone' | 'rebuild' } };
-  /** After `rebuild`: closes the database and begins a recovery; every commit after `sequence` is gone. */
-  reopen: { request: { sequence: number }; answer: RecoveryStart };
+  /** Takes back every commit after `sequence`; ends write transactions, and reads that have seen more. */
+  undo: { request: { sequence: number }; answer: null };
   /**
    * Copies everything committed into the database file. Leader: with the writer held and nothing in flight, `position`
    * is the log's end. Follower: its own resume position. `readersWaitMs` above 0 blocks the thread for readers to end.
