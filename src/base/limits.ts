@@ -321,3 +321,5 @@ export const sysEventsMax = 10_000;
 export const standbyPullMs = 3_600_000;
 /** How long a new tenant may take to open for writes. */
 export const tenantOpenMs = 30_000;
+/** A file that `dump` reads whole. */
+export const dumpFileBytesMax = 2_147_483_647;

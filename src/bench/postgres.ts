@@ -27,8 +27,8 @@ export async function startPostgres(directory: string): Promise<Postgres> {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   // PostgreSQL refuses to run as root; its package brings a user.
   const user = process.getuid?.() === 0 ? 'postgres' : undefined;
-  const identity = user === undefined ? {} : identityOf(user);
-  if ('uid' in identity) {
+  const identity = user === undefined ? undefined : identityOf(user);
+  if (identity !== undefined) {
     chownSync(data, identity.uid, identity.gid);
     allowPassing(directory);
   }

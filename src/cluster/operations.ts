@@ -98,6 +98,11 @@ export interface Operations {
     until: { kind: 'unlimited' } | { kind: 'cancel' } | { kind: 'scn'; scn: Scn },
   ): Promise<void>;
 
+  /** a site that will not come back: its answer is not needed any more when this tenant restarts as primary */
+  forgetFollower(name: string, site: string): Promise<void>;
+  /** ends the restart check on the operator's word that no other site was promoted */
+  openTenant(name: string): Promise<void>;
+
   /** LOCATION=<uri> [BINDING=Optional|Mandatory] [PIECE_SWITCH_INTERVAL=1d] [LAG_TARGET=1s], or '' */
   setLogArchiveDest(name: string, dest: string): Promise<void>;
   setLogArchiveDestState(name: string, state: 'ENABLE' | 'DEFER'): Promise<void>;

@@ -94,7 +94,14 @@ export class TenantUnit {
       storeSourceEnd: end => store.setSourceEnd(record.id, end),
       routeTo: async address => (await followers()).find(follower => follower.address === address)?.route,
       onEpoch: epoch =>
-        role.epochSeen({ epoch, site: '', address: null, certainty: 'opened', cut: null, inherited: true }),
+        role.epochSeen({
+          epoch,
+          site: '',
+          address: null,
+          certainty: 'opened',
+          openings: [],
+          inherited: true,
+        }),
     });
     const archive = new UnitArchive({
       host,
@@ -103,13 +110,13 @@ export class TenantUnit {
       dest: stored.archiveDest,
       sourceLocation: () =>
         row?.role === 'PRIMARY' && !isUnfinished(row) ? null : (pull.source?.location ?? null),
-      onFenced: (claim, cut) =>
+      onFenced: (claim, openings) =>
         role.epochSeen({
           epoch: claim.epoch,
           site: claim.site,
           address: null,
           certainty: 'claimed',
-          cut,
+          openings,
           inherited: false,
         }),
     });
@@ -205,7 +212,7 @@ export class TenantUnit {
           site: peer.site,
           address: peer.address,
           certainty: 'opened',
-          cut: null,
+          openings: [],
           inherited: false,
         }),
       peerSeen: (peer, credential) => {

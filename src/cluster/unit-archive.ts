@@ -9,10 +9,11 @@ import { openObjectStore } from '../archive/open-store.ts';
 import { isObError, ObError } from '../base/errors.ts';
 import { archiveSealMs } from '../base/limits.ts';
 import type { LogPosition, LogReader } from '../base/log-access.ts';
-import type { RoleEpoch } from '../base/scalars.ts';
+import type { Lsn, RoleEpoch } from '../base/scalars.ts';
+import type { EpochRecord } from '../codec/manifest.ts';
 import type { ObjectStore } from '../platform/object-store.ts';
 import type { ArchiveFence, EpochClaim } from '../role/ports.ts';
-import type { SealRecord } from '../role/row.ts';
+import type { EpochStart, SealRecord } from '../role/row.ts';
 import { publicLocation } from '../standby/restore-source.ts';
 import type { StoredArchiveDest } from './sys-store.ts';
 import type { UnitHost } from './unit-host.ts';
@@ -33,7 +34,7 @@ export interface UnitArchiveOptions {
   /** LOCATION of the restore source, whose chain judges while the tenant follows it */
   readonly sourceLocation: () => string | null;
   /** the chain belongs to a higher epoch */
-  readonly onFenced: (claim: EpochClaim, cut: LogPosition | null) => void;
+  readonly onFenced: (claim: EpochClaim, openings: readonly EpochStart[]) => void;
 }
 
 export class UnitArchive implements ArchiveFence {
@@ -90,6 +91,12 @@ export class UnitArchive implements ArchiveFence {
     });
   }
 
+  /** Resolves when the archive holds the log to there. Throws OBS_ARCHIVE_UNAVAILABLE. */
+  async flushTo(to: Lsn, withinMs: number): Promise<void> {
+    await this.#turn;
+    await this.#running().flushTo(to, withinMs);
+  }
+
   async close(): Promise<void> {
     await this.#inTurn(() => this.#closeArchiver('leave'));
     await this.#fence?.store.close();
@@ -125,14 +132,10 @@ export class UnitArchive implements ArchiveFence {
 
   async seal(record: SealRecord): Promise<void> {
     await this.#turn;
-    if (this.#archiver === null) {
-      throw new ObError('OBS_ARCHIVE_UNAVAILABLE', {
-        store: this.#dest === null ? 'none' : publicLocation(this.#dest.location),
-        why: this.#problem || 'archiving is off',
-      });
-    }
     const { position, epoch, operationId } = record;
-    await this.#archiver.seal({ ...position, epoch, switchoverId: operationId }, archiveSealMs);
+    const { epochs } = await (await this.#openFence()).head();
+    if (epochs.some(({ sealed }) => sealed?.switchoverId === operationId)) return;
+    await this.#running().seal({ ...position, epoch, switchoverId: operationId }, archiveSealMs);
   }
 
   async sealed(): Promise<SealRecord | null> {
@@ -149,6 +152,14 @@ export class UnitArchive implements ArchiveFence {
       archiveName: await this.configured(),
       target: null,
     };
+  }
+
+  #running(): Archiver {
+    if (this.#archiver !== null) return this.#archiver;
+    throw new ObError('OBS_ARCHIVE_UNAVAILABLE', {
+      dest: this.#dest === null ? 'none' : publicLocation(this.#dest.location),
+      why: this.#problem === '' ? 'this site does not archive' : this.#problem,
+    });
   }
 
   #location(): string | null {
@@ -231,9 +242,12 @@ export class UnitArchive implements ArchiveFence {
   async #tellFenced(): Promise<void> {
     const { host, tenant, onFenced } = this.#options;
     try {
-      const { owner } = await (await this.#openFence()).head();
+      const { owner, epochs } = await (await this.#openFence()).head();
       if (owner !== null)
-        onFenced({ epoch: owner.epoch, site: owner.siteId, operationId: owner.operationId }, owner.cut);
+        onFenced(
+          { epoch: owner.epoch, site: owner.siteId, operationId: owner.operationId },
+          openingsOf(epochs),
+        );
     } catch (error) {
       if (!isObError(error)) host.onFatal(error);
       else host.clock.after(1_000, () => void this.#tellFenced());
@@ -252,4 +266,17 @@ export class UnitArchive implements ArchiveFence {
     await this.#archiverStore?.close();
     this.#archiverStore = null;
   }
+}
+
+/** Where each epoch of a chain began, as far back as it can be told without a guess. */
+export function openingsOf(epochs: readonly EpochRecord[]): EpochStart[] {
+  const openings: EpochStart[] = [];
+  for (const [index, { epoch, cut }] of epochs.entries()) {
+    const before = index === 0 ? null : (epochs[index - 1]?.sealed ?? null);
+    const start =
+      cut ?? (before === null ? null : { lsn: before.lsn, scn: before.scn, checksum: before.checksum });
+    if (start === null) openings.length = 0;
+    else openings.push({ epoch, cut: start });
+  }
+  return openings;
 }

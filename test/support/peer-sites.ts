@@ -138,7 +138,7 @@ export async function serve(
     address: { host: '127.0.0.1', port: options.port ?? 0 },
     cluster: 'paris',
     site: 'paris-1',
-    advertise: null,
+    advertise: () => null,
     directory: {
       find: name => (name === tenant.name ? tenant : undefined),
       verifier: async (_tenant, name) => (name === user ? verifierOf(password) : undefined),

@@ -44,6 +44,41 @@ export const serverErrors = {
     message: "'{tenant}' is no tenant name",
     hint: 'Letters, digits, "_" and "-", beginning with a letter, at most 63; "sys" is taken.',
   },
+  OBS_SERVER_TENANT_BUSY: {
+    kind: 'unavailable',
+    message: "tenant '{tenant}' is being made, opened or removed right now",
+    hint: 'Try again in a moment; obstandby status shows it when it is there.',
+  },
+  OBS_SERVER_TENANT_HAS_STANDBYS: {
+    kind: 'invalid',
+    message: "tenant '{tenant}' is primary and has {count} connected standby(s)",
+    hint: 'Drop the standbys first, or use FORCE (--force).',
+  },
+  OBS_SERVER_NO_SUCH_FOLLOWER: {
+    kind: 'invalid',
+    message: "tenant '{tenant}' knows no follower at site {site}",
+    hint: 'obstandby status TENANT lists its followers and their sites.',
+  },
+  OBS_SERVER_PAGE_BYTES: {
+    kind: 'invalid',
+    message: '{pageBytes} is no page size',
+    hint: 'Choose a power of two from 512 to 65536.',
+  },
+  OBS_SERVER_SECRET_KEY: {
+    kind: 'corrupt',
+    message: 'a stored secret ({what}) does not open with this site’s key',
+    hint: 'Put back the secret.key that belongs to this data directory, or set the source or destination again.',
+  },
+  OBS_DUMP_UNREADABLE: {
+    kind: 'invalid',
+    message: 'cannot read {path}: {why}',
+    hint: 'Name a clog block, a meta image, an archive segment, a manifest or a checkpoint record.',
+  },
+  OBS_DUMP_UNKNOWN_FORMAT: {
+    kind: 'invalid',
+    message: '{path} is in no format that obstandby writes',
+    hint: 'Name a clog block, a meta image, an archive segment, a manifest or a checkpoint record.',
+  },
   OBS_API_UNAUTHORIZED: {
     kind: 'invalid',
     message: 'the request has no valid token',

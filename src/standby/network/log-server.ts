@@ -31,7 +31,7 @@ export interface LogServerOptions {
   readonly cluster: string;
   readonly site: string;
   /** where other sites reach this one, as host:port, or null */
-  readonly advertise: string | null;
+  readonly advertise: () => string | null;
   readonly directory: PeerDirectory;
   readonly clock: Clock;
   readonly random: Random;
@@ -283,7 +283,7 @@ export class LogServer {
     return {
       cluster,
       site,
-      address: advertise,
+      address: advertise(),
       tenant: tenant.name,
       incarnation: tenant.incarnation,
       ...tenant.state(),

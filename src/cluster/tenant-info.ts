@@ -1,0 +1,111 @@
+/** The picture of a tenant that `status`, the views and the metrics show, read from its parts without waiting. */
+import { lsn, type Scn, scn } from '../base/scalars.ts';
+import { isUnfinished } from '../role/row.ts';
+import { restoreSourceText } from '../standby/restore-source.ts';
+import type { StandbyLag } from '../standby/sync-status.ts';
+import type { TenantInfo } from './operations.ts';
+import type { StoredRestoreSource } from './sys-store.ts';
+import type { TenantUnit } from './tenant-unit.ts';
+import type { UnitHost } from './unit-host.ts';
+
+const noLag: StandbyLag = {
+  transport: { bytes: 0, seconds: 0 },
+  flush: { bytes: 0, seconds: 0 },
+  apply: { bytes: 0, seconds: 0 },
+  datumTime: null,
+};
+
+export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
+  const { record, log, engine, role, pull, archive } = unit;
+  const { row, writesRefused } = role.view();
+  const state = log.state();
+  const { appliedLsn, readableScn, checkpointLsn } = engine.state();
+  const status = pull.status();
+  const isStandby = row.role !== 'PRIMARY';
+  const least = (...scns: Scn[]): Scn => scn(Math.min(...scns));
+  return {
+    tenantId: record.id,
+    name: record.name,
+    incarnation: record.incarnation,
+    createTime: record.createTime,
+    status: record.status === 'NORMAL' && row.role === 'RESTORE' ? 'RESTORE' : record.status,
+    role: row.role,
+    switchoverStatus: row.switchoverStatus,
+    roleEpoch: row.epoch,
+    syncScn: state.end.scn,
+    replayableScn: least(state.end.scn, row.recoveryUntilScn),
+    readableScn,
+    recoveryUntilScn: row.recoveryUntilScn,
+    logMode: archive.dest?.enabled === true ? 'ARCHIVELOG' : 'NOARCHIVELOG',
+    writesRefused:
+      isStandby && row.fenced === null ? null : refusalText(unit, writesRefused?.message ?? null),
+    log: {
+      accessMode: state.accessMode,
+      proposalId: state.proposalId,
+      beginLsn: state.beginLsn,
+      endLsn: state.end.lsn,
+      endScn: state.end.scn,
+      checksum: state.end.checksum,
+      proposalHistory: state.proposalHistory,
+    },
+    applied: { lsn: appliedLsn, checkpointLsn },
+    standby:
+      isStandby && !isUnfinished(row)
+        ? {
+            source: pull.source === null ? null : sourceText(pull.source),
+            transport: status?.transport ?? null,
+            syncStatus: pull.source === null ? 'NOT AVAILABLE' : (status?.status ?? 'NOT AVAILABLE'),
+            comment:
+              pull.source === null ? 'no log restore source is set' : (status?.comment ?? 'not pulling'),
+            lag: status?.lag ?? noLag,
+          }
+        : null,
+    archive: archiveInfo(unit),
+    followers: host.followers(record.incarnation).map(follower => ({
+      address: follower.address ?? '',
+      site: follower.site,
+      connected: follower.connected,
+      ackedLsn: follower.ackedLsn,
+      ackedTime: follower.ackedTime,
+    })),
+  };
+}
+
+function refusalText(unit: TenantUnit, decided: string | null): string | null {
+  if (decided !== null) return decided;
+  if (unit.local.refusal !== null) return unit.local.refusal;
+  return unit.local.writable ? null : 'the tenant is opening';
+}
+
+function archiveInfo({ archive }: TenantUnit): TenantInfo['archive'] {
+  const { dest, problem } = archive;
+  if (dest === null) return null;
+  const status = archive.status();
+  const shown = status?.dest ?? dest.location.replace(/\?.*$/, '');
+  const idle = problem === '' ? 'archives while this site is primary' : problem;
+  return {
+    dest: shown,
+    state: status?.state ?? (dest.enabled ? (problem === '' ? 'PREPARE' : 'INTERRUPTED') : 'STOP'),
+    roundId: status?.round?.roundId ?? 0,
+    pieceId: status?.round?.usedPieceId ?? 0,
+    checkpointScn: status?.checkpointScn ?? scn(0),
+    archivedLsn: status?.archivedLsn ?? lsn(0),
+    comment: status?.comment ?? (dest.enabled ? idle : ''),
+  };
+}
+
+/** The stored source as LOG_RESTORE_SOURCE text without secrets. */
+export const sourceText = ({ service, location, delayMs }: StoredRestoreSource): string =>
+  restoreSourceText({
+    service:
+      service === null
+        ? null
+        : {
+            addresses: service.addresses,
+            user: service.credential.user,
+            tenant: service.tenant,
+            password: '',
+          },
+    location,
+    delayMs,
+  });
