@@ -214,7 +214,14 @@ test('recycled log is read from the archive, and the network again as soon as it
   for (let i = 0; i < 2; i += 1) {
     const { read, from } = bench.last('read-archive');
     expect(from).toEqual(endOf(i));
-    bench.step({ kind: 'archive-chunk', read, chunk: chunkAt(i), archivedEnd: endOf(3), wall });
+    bench.step({
+      kind: 'archive-chunk',
+      read,
+      chunk: chunkAt(i),
+      archivedEnd: endOf(3),
+      epoch: roleEpoch(1),
+      wall,
+    });
     bench.flush();
   }
   expect(bench.core.view()).toMatchObject({ status: 'NORMAL', transport: 'archive' });
@@ -278,6 +285,28 @@ test('a source of a lower role epoch is refused; a higher one is told and rememb
   bench.step({ kind: 'subscribed', link: 2, end: sourceEnd, wall });
   bench.step({ kind: 'heartbeat', link: 2, sourceEnd, epoch: roleEpoch(2), wall });
   expect(bench.last('disconnect').link).toBe(2);
+});
+
+test('an archive of a lower role epoch is not read on: it may hold what the newer epoch left behind', () => {
+  const bench = new Bench({ sources: { addresses: 0, archive: true }, knownEpoch: roleEpoch(2) });
+  bench.step({ kind: 'start', end: logStart });
+  const read = (epoch: number): void => {
+    bench.step({
+      kind: 'archive-chunk',
+      read: bench.last('read-archive').read,
+      chunk: chunkAt(0),
+      archivedEnd: sourceEnd,
+      epoch: roleEpoch(epoch),
+      wall,
+    });
+    bench.flush();
+  };
+  read(1);
+  expect(bench.core.view()).toMatchObject({ status: 'STANDBY LOG NOT MATCH', flushed: logStart });
+  bench.sleep();
+  read(3);
+  expect(bench.core.view()).toMatchObject({ status: 'NORMAL', flushed: endOf(1), knownEpoch: 3 });
+  expect(bench.last('epoch').epoch).toBe(3);
 });
 
 test('nothing after recovery-until is written, and a later bound goes on from there', () => {
@@ -418,7 +447,14 @@ test('whatever happens in whatever order, what is written is a prefix of the sou
         if (what === 'archive' && read !== undefined) {
           const chunk = log[indexAt(read.from)];
           if (chunk !== undefined) {
-            bench.step({ kind: 'archive-chunk', read: read.read, chunk, archivedEnd: sourceEnd, wall });
+            bench.step({
+              kind: 'archive-chunk',
+              read: read.read,
+              chunk,
+              archivedEnd: sourceEnd,
+              epoch: roleEpoch(1),
+              wall,
+            });
           }
         }
         if (what === 'archive-end' && read !== undefined)

@@ -202,6 +202,12 @@ export class PullerCore {
         return;
       case 'archive-chunk':
         if (!this.#isRead(input.read)) return;
+        if (input.epoch < this.#knownEpoch) {
+          // Where the newer epoch left this archive's history is not known: log beyond that place must not come here.
+          this.#archiveFailed(this.#stale(input.epoch), now);
+          return;
+        }
+        this.#sawEpoch(input.epoch);
         this.#archive = { kind: 'idle', retryAt: now };
         this.#archiveFailures = 0;
         this.#archiveProblem = null;

@@ -57,6 +57,7 @@ export type PullerInput =
       readonly read: number;
       readonly chunk: LogChunk;
       readonly archivedEnd: LogPosition;
+      readonly epoch: RoleEpoch;
       readonly wall: WallMicros;
     }
   | { readonly kind: 'archive-end'; readonly read: number; readonly wall: WallMicros }

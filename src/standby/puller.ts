@@ -27,17 +27,20 @@ export interface NetworkSource {
   connect(address: number, knownEpoch: RoleEpoch): Promise<PeerConnection>;
 }
 
+export interface ArchivedLog {
+  readonly chunk: LogChunk;
+  readonly archivedEnd: LogPosition;
+  readonly epoch: RoleEpoch;
+}
+
 /** A source that is an archive. */
 export interface ArchiveSource {
   readonly name: string;
   /**
-   * Whole groups from a position on, checked against its chained checksum, and the archive's end; undefined when there
-   * are none after it yet.
+   * Whole groups from a position on, checked against its chained checksum, with the archive's end and the role epoch that
+   * owns it; undefined when there are none after it yet.
    */
-  read(
-    from: LogPosition,
-    bytesMax: number,
-  ): Promise<{ readonly chunk: LogChunk; readonly archivedEnd: LogPosition } | undefined>;
+  read(from: LogPosition, bytesMax: number): Promise<ArchivedLog | undefined>;
   close(): Promise<void>;
 }
 
