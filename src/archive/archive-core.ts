@@ -9,7 +9,6 @@
  */
 import { assert, must, unreachable } from '../base/assert.ts';
 import {
-  archiverInterruptedMs,
   archiverRetryMsMax,
   archiverRetryMsMin,
   archiverStopMs,
@@ -20,7 +19,7 @@ import {
   segmentTargetBytes,
 } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
-import { type Lsn, lsn, type MonoMs, monoMs, type RoleEpoch } from '../base/scalars.ts';
+import { type Lsn, lsn, type MonoMs, monoMs } from '../base/scalars.ts';
 import type { ManifestRecord, SealRecord, SegmentRecord } from '../codec/manifest.ts';
 import type {
   ActivityFailure,
@@ -34,7 +33,8 @@ import type {
   ReadRun,
   RoundState,
 } from './archiver-language.ts';
-import { type Batch, batchRecords, gapComment, nextRead, openBatch, withRun } from './batch-core.ts';
+import { describeRound, type Failing, type Mode } from './round-state-core.ts';
+import { type Batch, batchRecords, nextRead, openBatch, withRun } from './batch-core.ts';
 import { type ChainHead, headEpochOf, openRoundOf, ownerOf } from './chain-core.ts';
 import { type Merge, nextMerge } from './compaction-core.ts';
 
@@ -42,29 +42,13 @@ type Activity =
   | { readonly kind: 'none' }
   | { readonly kind: 'load' }
   | { readonly kind: 'batch'; readonly batch: Batch }
-  | { readonly kind: 'manifest'; readonly then: 'nothing' | 'stop' }
+  | { readonly kind: 'manifest'; readonly purpose: 'archive' | 'stop' }
   | { readonly kind: 'merge'; readonly merge: Merge }
   | { readonly kind: 'delete'; readonly keys: readonly string[] };
 
 type Waiter =
   | { readonly kind: 'flush'; readonly token: number; readonly to: Lsn }
   | { readonly kind: 'seal'; readonly token: number; readonly record: SealRecord };
-
-type Mode =
-  | { readonly kind: 'new' }
-  | { readonly kind: 'running' }
-  | { readonly kind: 'suspended' }
-  | { readonly kind: 'stopping'; readonly token: number; readonly until: MonoMs }
-  | { readonly kind: 'stopped' }
-  | { readonly kind: 'fenced'; readonly epoch: RoleEpoch };
-
-interface Failing {
-  readonly since: MonoMs;
-  readonly attempts: number;
-  readonly retryAt: MonoMs;
-  readonly lasting: boolean;
-  readonly message: string;
-}
 
 export class ArchiveCore {
   readonly #settings: ArchiverSettings;
@@ -230,7 +214,7 @@ export class ArchiveCore {
         return;
       case 'objectsDeleted': {
         assert(this.#activity.kind === 'delete', 'objects were to be removed');
-        this.#write([{ kind: 'objectsDeleted', keys: this.#activity.keys }], 'nothing');
+        this.#write([{ kind: 'objectsDeleted', keys: this.#activity.keys }], 'archive');
         return;
       }
       case 'failed':
@@ -271,14 +255,14 @@ export class ArchiveCore {
 
   #onManifest(head: ChainHead): void {
     assert(this.#activity.kind === 'manifest', 'a manifest was to be written');
-    const { then } = this.#activity;
+    const { purpose } = this.#activity;
     const before = this.#archivedEnd();
     this.#adoptHead(head);
     const archived = this.#archivedEnd();
     if (archived > before) this.#gapTo = null;
     if (openRoundOf(head.state) !== null) this.#roundOpened = true;
     this.#lookAgainAt = null;
-    if (then === 'stop') this.#finishStop();
+    if (purpose === 'stop') this.#finishStop();
   }
 
   // --- deciding what comes next ---
@@ -332,9 +316,7 @@ export class ArchiveCore {
       this.#effects.push({ kind: 'fenced', epoch: headEpoch, siteId: owner.siteId });
       return false;
     }
-    const end = head.state.end;
-    const cut = end !== null && openedAt !== null && openedAt.lsn < end.lsn ? openedAt : null;
-    this.#write([{ kind: 'claim', epoch, siteId, operationId, cut }], 'nothing');
+    this.#write([{ kind: 'claim', epoch, siteId, operationId, cut: openedAt }], 'archive');
     return false;
   }
 
@@ -422,7 +404,7 @@ export class ArchiveCore {
     // what was committed since the batch began has waited since then at most
     this.#pendingSince = batch.since;
     this.#effects.push({ kind: 'forgetRuns' });
-    this.#write(batchRecords(batch), 'nothing');
+    this.#write(batchRecords(batch), 'archive');
   }
 
   #keepHouse(now: ArchiverTime): void {
@@ -448,7 +430,7 @@ export class ArchiveCore {
   #onMerged(by: SegmentRecord): void {
     assert(this.#activity.kind === 'merge', 'a merge was asked for');
     const removed = this.#activity.merge.segments.map(({ key }) => key);
-    this.#write([{ kind: 'segmentsMerged', removed, by }], 'nothing');
+    this.#write([{ kind: 'segmentsMerged', removed, by }], 'archive');
   }
 
   #endRound(): void {
@@ -486,7 +468,7 @@ export class ArchiveCore {
         this.#waiters = this.#waiters.filter(other => other !== waiter);
         this.#reply(waiter.token, { kind: 'diverged', lsn: end?.lsn ?? lsn(0) });
       } else if ((end?.lsn ?? 0) === record.lsn) {
-        this.#write([{ kind: 'sealed', ...record }], 'nothing');
+        this.#write([{ kind: 'sealed', ...record }], 'archive');
         return true;
       }
     }
@@ -511,8 +493,8 @@ export class ArchiveCore {
 
   // --- small parts ---
 
-  #write(records: readonly ManifestRecord[], then: 'nothing' | 'stop'): void {
-    this.#activity = { kind: 'manifest', then };
+  #write(records: readonly ManifestRecord[], purpose: 'archive' | 'stop'): void {
+    this.#activity = { kind: 'manifest', purpose };
     const head = must(this.#head, 'a chain');
     this.#effects.push({ kind: 'writeManifest', generation: this.#next(), head, records });
   }
@@ -560,52 +542,19 @@ export class ArchiveCore {
   }
 
   #show(now: ArchiverTime): void {
-    const { state, comment } = this.#describe(now);
+    const { state, comment } = describeRound({
+      mode: this.#mode,
+      isBusy: this.#activity.kind !== 'none',
+      failing: this.#failing,
+      gapTo: this.#gapTo,
+      archive: this.#head?.state ?? null,
+      epoch: this.#settings.epoch,
+      committed: this.#committed,
+      now: now.mono,
+    });
     if (state === this.#shown.state && comment === this.#shown.comment) return;
     this.#shown = { state, comment };
     this.#effects.push({ kind: 'stateChanged', state, comment });
-  }
-
-  #describe(now: ArchiverTime): { readonly state: RoundState; readonly comment: string } {
-    const failing = this.#failing;
-    const comment = failing === null ? '' : failing.message;
-    switch (this.#mode.kind) {
-      case 'new':
-        return { state: 'PREPARE', comment };
-      case 'suspended':
-        return { state: this.#activity.kind === 'none' ? 'SUSPEND' : 'SUSPENDING', comment };
-      case 'stopping':
-        return { state: 'STOPPING', comment };
-      case 'stopped':
-        return { state: 'STOP', comment };
-      case 'fenced':
-        return { state: 'INTERRUPTED', comment: `the archive belongs to role epoch ${this.#mode.epoch}` };
-      case 'running':
-        break;
-      default:
-        unreachable(this.#mode);
-    }
-    if (failing !== null && (failing.lasting || now.mono - failing.since >= archiverInterruptedMs))
-      return { state: 'INTERRUPTED', comment };
-    if (this.#gapTo !== null && this.#head?.state.end != null)
-      return {
-        state: 'INTERRUPTED',
-        comment: gapComment(this.#head.state.end.lsn, this.#gapTo),
-      };
-    if (this.#head === null || headEpochOf(this.#head.state) !== this.#settings.epoch)
-      return { state: 'PREPARE', comment };
-    const sealed = ownerOf(this.#head.state)?.sealed;
-    if (sealed != null)
-      return {
-        state: 'SUSPEND',
-        comment: `sealed at LSN ${sealed.lsn} by switchover ${sealed.switchoverId}`,
-      };
-    const behind = must(this.#committed, 'a committed end').lsn < this.#archivedEnd();
-    const waiting = behind ? `the log ends below the archived LSN ${this.#archivedEnd()}` : comment;
-    return {
-      state: openRoundOf(this.#head.state)?.status === 'DOING' ? 'DOING' : 'BEGINNING',
-      comment: waiting,
-    };
   }
 
   #nextWake(now: ArchiverTime): MonoMs | null {
@@ -624,7 +573,7 @@ export class ArchiveCore {
   /** When there is something to do again, with nothing going on. */
   #idleUntil(): readonly number[] {
     if (this.#failing !== null) return [this.#failing.retryAt];
-    if (this.#head !== null && ownerOf(this.#head.state)?.sealed != null) return [];
+    if (this.#head !== null && (ownerOf(this.#head.state)?.sealed ?? null) !== null) return [];
     const times: number[] = [];
     if (this.#pendingSince !== null)
       times.push(Math.max(this.#pendingSince + this.#collectMs(), this.#lookAgainAt ?? 0));

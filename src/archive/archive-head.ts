@@ -2,7 +2,14 @@
 import type { LogPosition } from '../base/log-access.ts';
 import type { Lsn, RoleEpoch, Scn, WallMicros } from '../base/scalars.ts';
 import { lsn, scn } from '../base/scalars.ts';
-import type { ArchiveState, ClaimRecord, RoundRecord, SealRecord, SegmentRecord } from '../codec/manifest.ts';
+import type {
+  ArchiveState,
+  ClaimRecord,
+  EpochRecord,
+  RoundRecord,
+  SealRecord,
+  SegmentRecord,
+} from '../codec/manifest.ts';
 import { headEpochOf, ownerOf } from './chain-core.ts';
 import type { ArchivedTenant } from './archive-format.ts';
 
@@ -14,6 +21,8 @@ export interface ArchiveHead {
   /** the role epoch that owns the archive; 0 when nobody does yet */
   readonly epoch: RoleEpoch;
   readonly owner: ClaimRecord | null;
+  /** every claim, oldest first */
+  readonly epochs: readonly EpochRecord[];
   readonly sealed: SealRecord | null;
   /** the oldest byte that can be read without a gap up to `end`; null when nothing is archived */
   readonly begin: LogPosition | null;
@@ -30,6 +39,7 @@ export function headOf(tenant: ArchivedTenant, state: ArchiveState): ArchiveHead
     wall: state.wall,
     epoch: headEpochOf(state),
     owner,
+    epochs: state.epochs,
     sealed: owner?.sealed ?? null,
     begin: beginOf(state),
     end: state.end,

@@ -189,7 +189,7 @@ export class Archiver {
     this.#wake?.cancel();
     this.#notice?.cancel();
     this.#runs.clear();
-    for (const token of [...this.#callers.keys()]) this.#answer(token, { kind: 'stopped', state: 'STOP' });
+    for (const token of this.#callers.keys()) this.#answer(token, { kind: 'stopped', state: 'STOP' });
   }
 
   #wait(withinMs: number | null, inputOf: (token: number) => ArchiverInput): Promise<void> {
@@ -218,15 +218,23 @@ export class Archiver {
     });
   }
 
+  /** Inputs that come while effects are being performed (a callback asked for something) wait their turn. */
   #step(input: ArchiverInput): void {
-    if (!this.#isOpen) return;
+    this.#inputs.push(input);
+    if (this.#isStepping) return;
     const { clock, onFatal } = this.#options;
+    this.#isStepping = true;
     try {
-      for (const effect of this.#core.step(input, { mono: clock.now(), wall: clock.wall() }))
-        this.#perform(effect);
+      for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
+        if (!this.#isOpen) continue;
+        const effects = this.#core.step(next, { mono: clock.now(), wall: clock.wall() });
+        for (const effect of effects) this.#perform(effect);
+      }
     } catch (error) {
       this.close();
       onFatal(error instanceof Error ? error : new Error(String(error)));
+    } finally {
+      this.#isStepping = false;
     }
   }
 
@@ -311,21 +319,21 @@ export class Archiver {
     const draft = { epoch, siteId, nonce: this.#nonce, wall, records: effect.records };
     const head = await this.#chain.append(effect.head, draft);
     if (head === 'lost') return { kind: 'manifestLost' };
-    this.#writeHint(head.state.number);
+    void this.#writeHint(head.state.number);
     return { kind: 'manifestWritten', head };
   }
 
-  #writeHint(number: number): void {
+  async #writeHint(number: number): Promise<void> {
     if (this.#hintIsBusy) return;
     this.#hintIsBusy = true;
-    const done = () => {
-      this.#hintIsBusy = false;
-    };
-    this.#chain.hint(number).then(done, (error: unknown) => {
-      done();
+    try {
+      await this.#chain.hint(number);
+    } catch (error) {
       // readers then search a little longer
       this.#options.logger.debug({ error: String(error) }, 'archive hint was not written');
-    });
+    } finally {
+      this.#hintIsBusy = false;
+    }
   }
 
   /** Runs one effect and reports its result; only broken invariants get past the core. */

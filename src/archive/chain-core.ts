@@ -139,7 +139,9 @@ function applyClaim(
 
 /** Log above the cut was archived by an epoch that ended before; it is kept aside and is nobody's past. */
 function cutOff(state: ArchiveState, cut: LogPosition | null): ChainStep {
-  if (cut === null || state.end === null || cut.lsn >= state.end.lsn) return goOn(state);
+  if (cut === null || state.end === null || cut.lsn > state.end.lsn) return goOn(state);
+  if (cut.lsn === state.end.lsn)
+    return samePosition(cut, state.end) ? goOn(state) : broken('the cut forked before');
   const kept: SegmentRecord[] = [];
   const forked: SegmentRecord[] = [...state.forked];
   for (const segment of state.segments) {

@@ -60,8 +60,8 @@ export class EpochFence {
   }
 
   /**
-   * Makes the archive `epoch`'s. The same claim again (same epoch, site and operation) is `claimed`. `cut` is where the
-   * new primary's history leaves the archived one (failover); leave it out when it contains all that is archived.
+   * Makes the archive `epoch`'s. The same claim again (same epoch, site and operation) is `claimed`. `cut` is the
+   * end of the log that the new primary takes over; what the archive has above it is nobody's past.
    * Throws OBS_ARCHIVE_OUTCOME_UNKNOWN (call again: it reads back), OBS_ARCHIVE_UNAVAILABLE, OBS_ARCHIVE_DIVERGED (the
    * cut is not on the archived history).
    */
@@ -81,9 +81,7 @@ export class EpochFence {
         const same = mine?.siteId === siteId && mine.operationId === claim.operationId;
         return same && owner === mine ? { kind: 'claimed' } : { kind: 'lost', to: claimOf(owner) };
       }
-      const end = state.end;
-      const given = claim.cut ?? null;
-      const cut = given !== null && end !== null && given.lsn < end.lsn ? given : null;
+      const cut = claim.cut ?? null;
       const { epoch, operationId } = claim;
       const next = await this.#chain.append(head, {
         epoch,

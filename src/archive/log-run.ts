@@ -2,7 +2,7 @@
  * Takes the next run of committed groups out of a log for the archiver: checks it, cuts it where a piece ends, and sees
  * whether it holds anything but keep-alives. Never reads beyond the committed end (R1).
  */
-import { assert } from '../base/assert.ts';
+import { assert, must } from '../base/assert.ts';
 import { isObError, ObError } from '../base/errors.ts';
 import type { LogChunk, LogPosition, LogReader } from '../base/log-access.ts';
 import { type Lsn, lsn, type Scn } from '../base/scalars.ts';
@@ -32,14 +32,8 @@ export async function readLogRun(
   dest: string,
   wanted: { from: Lsn; continues: LogPosition | null; bytesMax: number; pieces: PieceCut },
 ): Promise<RunReading> {
-  let chunk: LogChunk;
-  try {
-    chunk = await log.read(wanted.from, wanted.bytesMax);
-  } catch (error) {
-    if (!isObError(error, 'OBS_LOG_RECYCLED')) throw error;
-    const begin = log.state().beginLsn;
-    return begin > wanted.from ? { kind: 'recycled', begin } : { kind: 'empty' };
-  }
+  const chunk = await readOn(log, wanted.from, wanted.bytesMax);
+  if (chunk === 'recycled') return { kind: 'recycled', begin: log.state().beginLsn };
   const { stream } = log.state();
   const corrupt = (at: Lsn, what: string) => new ObError('OBS_LOG_CORRUPT', { stream, lsn: at, what });
   const diverged = () => new ObError('OBS_ARCHIVE_DIVERGED', { dest, lsn: wanted.from });
@@ -61,6 +55,35 @@ export async function readLogRun(
     pieceId,
     substantial: bytes.length > keepAliveRunBytesMax || holdsChanges(start, bytes),
   };
+}
+
+/** Joins reads, which end at blocks, up to the wanted size. */
+async function readOn(log: LogReader, from: Lsn, bytesMax: number): Promise<LogChunk | 'recycled'> {
+  const parts: LogChunk[] = [];
+  let size = 0;
+  let at = from;
+  while (size < bytesMax) {
+    try {
+      const chunk = await log.read(at, bytesMax - size);
+      const joins = parts.length === 0 || samePosition(chunk.start, must(parts.at(-1), 'a chunk').end);
+      assert(joins, 'reads of a log follow each other');
+      // a last group may be larger than what was left: it is for the next run
+      if (parts.length > 0 && (chunk.bytes.length === 0 || size + chunk.bytes.length > bytesMax)) break;
+      parts.push(chunk);
+      size += chunk.bytes.length;
+      at = chunk.end.lsn;
+      if (chunk.bytes.length === 0) break;
+    } catch (error) {
+      if (!isObError(error, 'OBS_LOG_RECYCLED')) throw error;
+      if (parts.length > 0) break;
+      assert(log.state().beginLsn > from, 'what is recycled is below what is there');
+      return 'recycled';
+    }
+  }
+  const [first, ...more] = parts;
+  if (first === undefined || more.length === 0) return must(first, 'a chunk');
+  const { end } = must(parts.at(-1), 'a chunk');
+  return { start: first.start, end, bytes: new Uint8Array(Buffer.concat(parts.map(({ bytes }) => bytes))) };
 }
 
 function holdsChanges(start: LogPosition, bytes: Uint8Array): boolean {

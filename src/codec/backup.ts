@@ -31,6 +31,8 @@ export interface BackupRecord {
   readonly wall: WallMicros;
   readonly pageBytes: number;
   readonly fileBytes: number;
+  /** of the log's block files: a log that takes over its groups has blocks of the same size */
+  readonly blockBytes: number;
   /** replay begins here */
   readonly start: LogPosition;
   /** the copy is consistent from here on */
@@ -53,6 +55,7 @@ const schema = z.strictObject({
   wall: whole,
   pageBytes: whole.min(512).max(65_536),
   fileBytes: whole,
+  blockBytes: whole.min(1),
   start: position,
   minimum: position,
   pieces: z

@@ -29,7 +29,7 @@ export interface SegmentRecord {
   readonly end: LogPosition;
 }
 
-/** A role epoch takes the archive over. History after `cut`, if given, is not part of the new epoch's past. */
+/** A role epoch takes the archive over. `cut`, if known, is where it begins: older history above is not its past. */
 export interface ClaimRecord {
   readonly epoch: RoleEpoch;
   readonly siteId: string;

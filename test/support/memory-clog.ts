@@ -76,7 +76,7 @@ export class MemoryClog implements LogReader {
   commit(): LogPosition {
     this.#committed = this.#groups.length;
     const { end } = this.state();
-    for (const listener of [...this.#listeners]) listener(end);
+    for (const listener of this.#listeners) listener(end);
     return end;
   }
 
@@ -120,8 +120,7 @@ export class MemoryClog implements LogReader {
       assert(from === end.lsn, 'a read begins inside the log');
       return Promise.resolve({ start: end, end, bytes: new Uint8Array(0) });
     }
-    const first = this.#groups.findIndex(({ start }) => start.lsn === from);
-    assert(first >= 0, 'a read begins at a group');
+    const first = this.#groups.findIndex(group => group.end.lsn > from);
     const taken: StoredGroup[] = [];
     let size = 0;
     for (const group of this.#groups.slice(first, this.#committed)) {

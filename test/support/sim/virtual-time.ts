@@ -57,10 +57,14 @@ export class VirtualTime implements Clock {
   /** Lets time pass until the promise is settled; fails if that needs more than `msMax`. */
   async until<T>(work: Promise<T>, msMax = 600_000): Promise<T> {
     let isDone = false;
-    const done = () => {
-      isDone = true;
-    };
-    work.then(done, done);
+    work.then(
+      () => {
+        isDone = true;
+      },
+      () => {
+        isDone = true;
+      },
+    );
     const giveUpAt = this.#now + msMax;
     for (;;) {
       await settled();
