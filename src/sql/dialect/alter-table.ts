@@ -2,7 +2,14 @@
 import { ObError } from '../../base/errors.ts';
 import type { TableShape } from '../plan.ts';
 import { columnDefinition, type ColumnDefinition, columnSql } from './column-definition.ts';
-import { createIndexSql, indexName, keyRest, onUpdateTrigger } from './create-table.ts';
+import {
+  createIndexSql,
+  indexName,
+  keyRest,
+  onUpdateTrigger,
+  stampedColumns,
+  stampName,
+} from './create-table.ts';
 import { quoteName, quoteText } from './fragment.ts';
 import { type ShapeLookup, TableNeeded } from './insert.ts';
 import type { StatementText } from './statement-text.ts';
@@ -25,12 +32,33 @@ export function rewriteAlterTable(statement: StatementText, shapeOf: ShapeLookup
   cursor.expect('alter', 'table');
   const table = cursor.qualifiedName().name;
   const statements: string[] = [];
+  const shapeNow: ShapeLookup = name => {
+    const shape = shapeOf(name);
+    return shape === undefined || shape === null ? shape : shapeAfter(shape, statements);
+  };
   for (const [from, to] of statement.list(cursor.at, cursor.end)) {
     const change = new TokenCursor(statement, from, to);
-    statements.push(...oneChange(change, table, shapeOf));
+    statements.push(...oneChange(change, table, shapeNow));
     change.expectEnd();
   }
   return statements;
+}
+
+const attachedStatement = /^(CREATE|DROP) (?:UNIQUE )?(INDEX|TRIGGER) ("(?:[^"]|"")+")/;
+
+/** The indexes and triggers of a table after some statements of this file, so that a later change sees the earlier ones. */
+function shapeAfter(shape: TableShape, statements: readonly string[]): TableShape {
+  let { attached, keys } = shape;
+  for (const sql of statements) {
+    const match = attachedStatement.exec(sql);
+    if (match === null) continue;
+    const name = (match[3] ?? '').slice(1, -1).replaceAll('""', '"');
+    attached = attached.filter(item => item.name !== name);
+    keys = keys.filter(key => key.index !== name);
+    if (match[1] === 'CREATE')
+      attached = [...attached, { kind: match[2] === 'INDEX' ? 'index' : 'trigger', name, sql }];
+  }
+  return { ...shape, attached, keys };
 }
 
 function oneChange(cursor: TokenCursor, table: string, shapeOf: ShapeLookup): readonly string[] {
@@ -38,7 +66,7 @@ function oneChange(cursor: TokenCursor, table: string, shapeOf: ShapeLookup): re
   switch (verb) {
     case 'add':
       cursor.at++;
-      return addPart(cursor, table);
+      return addPart(cursor, table, shapeOf);
     case 'drop':
       cursor.at++;
       return dropPart(cursor, table, shapeOf);
@@ -75,7 +103,7 @@ function tableOption(cursor: TokenCursor): readonly string[] {
   return [];
 }
 
-function addPart(cursor: TokenCursor, table: string): readonly string[] {
+function addPart(cursor: TokenCursor, table: string, shapeOf: ShapeLookup): readonly string[] {
   let constraint: string | null = null;
   if (cursor.take('constraint') && !/^(primary|unique|foreign|check)$/.test(cursor.word()))
     constraint = cursor.name();
@@ -99,11 +127,11 @@ function addPart(cursor: TokenCursor, table: string): readonly string[] {
   }
   cursor.take('column');
   cursor.take('if', 'not', 'exists');
-  if (cursor.symbol() !== '(') return addColumn(cursor, table);
+  if (cursor.symbol() !== '(') return addColumn(cursor, table, shapeOf);
   const [from, to] = cursor.brackets();
   return cursor.statement
     .list(from, to)
-    .flatMap(([start, end]) => addColumn(new TokenCursor(cursor.statement, start, end), table));
+    .flatMap(([start, end]) => addColumn(new TokenCursor(cursor.statement, start, end), table, shapeOf));
 }
 
 function addKey(
@@ -132,7 +160,15 @@ function implicitDefault(column: ColumnDefinition): string {
   return /^(DATETIME|TIMESTAMP)/.test(column.type) ? "'0000-00-00 00:00:00'" : "''";
 }
 
-function addColumn(cursor: TokenCursor, table: string): readonly string[] {
+/** The ON UPDATE trigger with one more column. */
+function addStamp(shape: TableShape, column: string): readonly string[] {
+  const trigger = shape.attached.find(item => item.kind === 'trigger' && item.name === stampName(shape.name));
+  if (trigger === undefined) return [onUpdateTrigger(shape.name, [column])];
+  const columns = [...stampedColumns(trigger.sql), column];
+  return [`DROP TRIGGER ${quoteName(trigger.name)}`, onUpdateTrigger(shape.name, columns)];
+}
+
+function addColumn(cursor: TokenCursor, table: string, shapeOf: ShapeLookup): readonly string[] {
   const end = cursor.statement.find(cursor.at + 1, cursor.end, new Set(['first', 'after']));
   const column = columnDefinition(new TokenCursor(cursor.statement, cursor.at, end));
   cursor.at = end;
@@ -141,6 +177,8 @@ function addColumn(cursor: TokenCursor, table: string): readonly string[] {
     throw notSupported('ALTER TABLE … ADD a column as primary key');
   const mustFill =
     column.notNull && column.defaultSql === null && !column.clauses.some(clause => clause.startsWith('GEN'));
+  if (column.defaultSql !== null && /^\(|^current_/i.test(column.defaultSql))
+    throw notSupported('ALTER TABLE … ADD a column whose default is an expression');
   const filled = mustFill ? { ...column, defaultSql: implicitDefault(column) } : column;
   const statements = [`ALTER TABLE ${quoteName(table)} ADD COLUMN ${columnSql(filled, false, false)}`];
   if (column.unique)
@@ -153,7 +191,7 @@ function addColumn(cursor: TokenCursor, table: string): readonly string[] {
         columns: [quoteName(column.name)],
       }),
     );
-  if (column.onUpdateNow) statements.push(onUpdateTrigger(table, [column.name]));
+  if (column.onUpdateNow) statements.push(...addStamp(shapeOrThrow(shapeOf, table), column.name));
   return statements;
 }
 
@@ -168,7 +206,22 @@ function dropPart(cursor: TokenCursor, table: string, shapeOf: ShapeLookup): rea
   const shape = shapeOrThrow(shapeOf, table);
   const exists = shape.columns.some(candidate => candidate.name.toLowerCase() === column.toLowerCase());
   if (!exists && ifExists) return [];
-  return [...dropKeysOf(shape, column), `ALTER TABLE ${quoteName(table)} DROP COLUMN ${quoteName(column)}`];
+  return [
+    ...dropKeysOf(shape, column),
+    ...dropStamp(shape, column),
+    `ALTER TABLE ${quoteName(table)} DROP COLUMN ${quoteName(column)}`,
+  ];
+}
+
+/** The ON UPDATE trigger without that column; SQLite would refuse to drop a column a trigger names. */
+function dropStamp(shape: TableShape, column: string): readonly string[] {
+  const trigger = shape.attached.find(item => item.kind === 'trigger' && item.name === stampName(shape.name));
+  if (trigger === undefined) return [];
+  const stamped = stampedColumns(trigger.sql);
+  const kept = stamped.filter(name => name.toLowerCase() !== column.toLowerCase());
+  if (kept.length === stamped.length) return [];
+  const dropped = `DROP TRIGGER ${quoteName(trigger.name)}`;
+  return kept.length === 0 ? [dropped] : [dropped, onUpdateTrigger(shape.name, kept)];
 }
 
 /** An index of that column alone goes with it, as in MySQL; SQLite would refuse to drop an indexed column. */

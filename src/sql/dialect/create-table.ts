@@ -32,6 +32,15 @@ interface TableDefinition {
 
 export const indexName = (table: string, key: string): string => `${table}$${key}`;
 
+/** Name of the trigger that keeps the ON UPDATE columns of a table. */
+export const stampName = (table: string): string => indexName(table, 'on update');
+
+/** The columns such a trigger keeps, read from its own text. */
+export const stampedColumns = (triggerSql: string): string[] =>
+  [...triggerSql.matchAll(/NEW\."((?:[^"]|"")+)" IS OLD\."(?:[^"]|"")+" AND/g)].map(match =>
+    (match[1] ?? '').replaceAll('""', '"'),
+  );
+
 /** The trigger that keeps ON UPDATE CURRENT_TIMESTAMP columns; canonical text, recognised when a table is renamed. */
 export function onUpdateTrigger(table: string, columns: readonly string[]): string {
   const quoted = quoteName(table);
@@ -44,7 +53,7 @@ export function onUpdateTrigger(table: string, columns: readonly string[]): stri
     return `${name} = CASE WHEN NEW.${name} IS OLD.${name} THEN datetime('now') ELSE NEW.${name} END`;
   });
   return (
-    `CREATE TRIGGER ${quoteName(indexName(table, 'on update'))} AFTER UPDATE ON ${quoted} ` +
+    `CREATE TRIGGER ${quoteName(stampName(table))} AFTER UPDATE ON ${quoted} ` +
     `WHEN ${unchanged.map(condition => `(${condition})`).join(' OR ')} ` +
     `BEGIN UPDATE ${quoted} SET ${assignments.join(', ')} WHERE rowid = NEW.rowid; END`
   );

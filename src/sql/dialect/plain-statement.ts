@@ -31,9 +31,9 @@ const piece = [
 // JavaScript has no possessive quantifier: a word is followed by what ends it.
 const body = `(?:${piece.replace('*+', '*(?![A-Za-z0-9_])')})*`;
 
-/** string literals in a select list would be named differently, so none may stand before FROM */
+/** a string literal in a select list would be named differently, so FROM must come before the first one */
 const plain = new RegExp(
-  `^(?:SELECT\\s+(?![^]*'[^]*\\bFROM\\b)${body}|UPDATE\\s+[A-Za-z]\\w*\\s+SET\\s${body}|DELETE\\s+FROM\\s+[A-Za-z]\\w*(?:\\s+WHERE\\s${body})?)$`,
+  `^(?:SELECT\\s+(?=[^']*(?:\\sFROM\\s|$))${body}|UPDATE\\s+[A-Za-z]\\w*\\s+SET\\s${body}|DELETE\\s+FROM\\s+[A-Za-z]\\w*(?:\\s+WHERE\\s${body})?)$`,
   'i',
 );
 

@@ -197,11 +197,11 @@ export class Rewriter {
           return this.#interval(at, to, token.text, output);
         break;
       case '&&':
-        return this.#operator(at, output, ' AND ');
+        return this.#operator(at, output, 'AND');
       case '<=>':
-        return this.#operator(at, output, ' IS ');
+        return this.#operator(at, output, 'IS');
       case '!':
-        return this.#operator(at, output, ' NOT ');
+        return this.#operator(at, output, 'NOT');
       case '^':
         throw notSupported('the operator ^');
       case ':=':
@@ -216,7 +216,8 @@ export class Rewriter {
   }
 
   #operator(at: number, output: Output, text: string): number {
-    output.push(false, [text]);
+    output.push(true, [text]);
+    if (this.statement.tokens[at + 1]?.spaced === false) output.push(false, [' ']);
     output.operandFrom = -1;
     return at + 1;
   }
@@ -271,11 +272,11 @@ export class Rewriter {
       case 'select':
         return this.#select(at, to, token, output);
       case 'div':
-        return this.#operator(at, output, ' / ');
+        return this.#operator(at, output, '/');
       case 'mod':
-        return this.#operator(at, output, ' % ');
+        return this.#operator(at, output, '%');
       case 'straight_join':
-        return this.#operator(at, output, ' JOIN');
+        return this.#operator(at, output, 'JOIN');
       case 'binary':
         return at + 1;
       case 'from':

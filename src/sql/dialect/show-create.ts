@@ -23,7 +23,7 @@ function columnLine(column: TableColumn, primary: boolean): string {
 
 /** An SQLite default in MySQL's spelling: literals and CURRENT_TIMESTAMP stay, expressions stand in brackets. */
 function mysqlDefault(text: string): string {
-  if (/^'/.test(text)) return text.replaceAll('\\', '\\\\');
+  if (text.startsWith("'")) return text.replaceAll('\\', '\\\\');
   return /^(-?[\d.]+|null|current_timestamp)$/i.test(text)
     ? text.toUpperCase()
     : `(${text.replace(/^\(([^]*)\)$/, '$1')})`;

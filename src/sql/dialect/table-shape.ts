@@ -26,7 +26,7 @@ export async function loadTableShape(query: SchemaQuery, name: string): Promise<
       [name],
     ),
     await query(
-      'SELECT l.name, l."unique", l.origin, i.name, i."desc" FROM pragma_index_list(?) AS l, pragma_index_xinfo(l.name) AS i WHERE i.key = 1 ORDER BY l.seq, i.seqno',
+      'SELECT l.name, l."unique", l.origin, i.name, i."desc" FROM pragma_index_list(?) AS l, pragma_index_xinfo(l.name) AS i WHERE i.key = 1 ORDER BY l.seq DESC, i.seqno',
       [name],
     ),
     await query(
