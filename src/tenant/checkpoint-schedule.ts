@@ -10,13 +10,13 @@ import type { LogPosition } from '../base/log-access.ts';
 import { lsn, scn } from '../base/scalars.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { EngineLimits } from './engine-limits.ts';
-import type { StorageState } from './worker-messages.ts';
+import type { LeaderEnd, StorageState } from './worker-messages.ts';
 import type { WorkerChannel } from './worker-pool.ts';
 
 /** The writer is held and nothing is in flight. */
 export interface Quiet {
-  /** where the log ends; null on a follower, whose worker knows */
-  readonly position: LogPosition | null;
+  /** null on a follower, whose worker knows */
+  readonly end: LeaderEnd | null;
   release(): void;
 }
 
@@ -119,6 +119,8 @@ export class CheckpointSchedule {
     const running = (this.#running ?? Promise.resolve(before)).then(() => this.#copy(waitForReaders));
     const settled = running.then(position => position ?? before);
     this.#running = settled;
+    // its failure is thrown to this caller, below
+    settled.catch(() => undefined);
     try {
       return await running;
     } finally {
@@ -130,11 +132,10 @@ export class CheckpointSchedule {
     const { channel, clock, limits, onStorage, quiesce } = this.#options;
     const quiet = await quiesce();
     try {
-      const { position } = quiet;
       const readersWaitMs = waitForReaders ? limits.readersWaitMs : 0;
       this.#lastMs = clock.now();
       this.#dirty = false;
-      const copied = await channel.ask('copy', { position, readersWaitMs });
+      const copied = await channel.ask('copy', { end: quiet.end, readersWaitMs });
       onStorage(copied.storage);
       if (copied.kind === 'held-back') {
         this.#dirty = true;

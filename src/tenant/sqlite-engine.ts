@@ -343,12 +343,14 @@ class SqliteEngine implements TenantEngine, SessionHost {
 
   /** Holds the writer with nothing in flight; a follower has nothing of its own in flight. */
   async #quiesce(): Promise<Quiet> {
-    if (this.#mode === 'follower') return { position: null, release: () => undefined };
+    if (this.#mode === 'follower') return { end: null, release: () => undefined };
     const turn = await this.writers.acquire(this.limits.lockWaitMs);
     try {
       await this.#barrier();
       await this.pipeline.whenQuiet();
-      return { position: this.pipeline.resume, release: () => turn.release() };
+      const { resume: position, committedEnd } = this.pipeline;
+      const committedLsn = lsn(Math.max(position.lsn, committedEnd));
+      return { end: { position, committedLsn }, release: () => turn.release() };
     } catch (error) {
       turn.release();
       throw error;

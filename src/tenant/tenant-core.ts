@@ -31,6 +31,7 @@ import { StatementRunner } from './statement-runner.ts';
 import type {
   AppliedState,
   CopiedState,
+  LeaderEnd,
   RecoveryStart,
   SnapshotEnd,
   SnapshotPiece,
@@ -157,7 +158,7 @@ export class TenantCore {
       }),
       capture: leads ? new WalCapture(files) : undefined,
       injector: leads ? undefined : new WalInjector(files, writer.connection),
-      redo: recovery.reader,
+      redo: leads ? undefined : recovery.reader,
     };
     return this.#applied(recovery.reader);
   }
@@ -235,11 +236,11 @@ export class TenantCore {
   }
 
   /** Copies what is committed into the file. */
-  copy(given: LogPosition | null, readersWaitMs: number): CopiedState {
+  copy(given: LeaderEnd | null, readersWaitMs: number): CopiedState {
     const { checkpointer, injector, redo, runner } = this.#served();
     assert(!runner.inWriteTransaction, 'a copy runs outside write transactions');
-    const position = given ?? must(redo, 'a follower knows its position').resume;
-    checkpointer.pin(position, redo?.position.lsn ?? position.lsn);
+    const position = given?.position ?? must(redo, 'a follower knows its position').resume;
+    checkpointer.pin(position, given?.committedLsn ?? must(redo, 'a follower').position.lsn);
     let { kind } = checkpointer.copy();
     if (kind !== 'complete') {
       checkpointer.release();

@@ -156,7 +156,7 @@ export class TenantDesk {
         core.undo(request.sequence);
         return null;
       case 'copy':
-        return core.copy(request.position, request.readersWaitMs);
+        return core.copy(request.end, request.readersWaitMs);
       case 'makeDurable':
         return core.makeDurable();
       case 'openSnapshot':

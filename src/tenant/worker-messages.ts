@@ -43,6 +43,14 @@ export interface AppliedState {
   readonly storage: StorageState;
 }
 
+/** Where a leader's log is when nothing is in flight. */
+export interface LeaderEnd {
+  /** a group boundary to start redo from */
+  readonly position: LogPosition;
+  /** everything in the database is committed up to here; not before `position` */
+  readonly committedLsn: Lsn;
+}
+
 export interface CopiedState {
   /** `held-back`: a reader still needs older pages; nothing is recorded, try again later */
   readonly kind: 'complete' | 'held-back';
@@ -102,10 +110,10 @@ export interface WorkerOperations {
   /** Takes back every commit after `sequence`; ends write transactions, and reads that have seen more. */
   undo: { request: { sequence: number }; answer: null };
   /**
-   * Copies everything committed into the database file. Leader: with the writer held and nothing in flight, `position`
-   * is the log's end. Follower: its own resume position. `readersWaitMs` above 0 blocks the thread for readers to end.
+   * Copies everything committed into the database file. Leader: with the writer held and nothing in flight, `end`
+   * says where the log is. Follower: null, it knows itself. `readersWaitMs` above 0 blocks the thread for readers to end.
    */
-  copy: { request: { position: LogPosition | null; readersWaitMs: number }; answer: CopiedState };
+  copy: { request: { end: LeaderEnd | null; readersWaitMs: number }; answer: CopiedState };
   /** Makes the last complete copy durable and records it; in the thread pool, other requests go on. */
   makeDurable: { request: Record<never, never>; answer: LogPosition };
   /** The database must have been checkpointed once. */
