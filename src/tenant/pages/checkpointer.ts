@@ -1,17 +1,15 @@
 /**
  * Copies committed pages from the WAL into the database file, and no others.
  *
- * A leader's WAL runs ahead of what the majority has. So a checkpoint is pinned: a read transaction opened right after
- * a commit keeps SQLite's PASSIVE checkpoint from copying anything newer. `pin` at a log position; when that position
- * is committed by the majority, `copy`; when the copy is complete, `makeDurable`, which flushes the file and then
- * writes the checkpoint record. What must never happen is an uncommitted page in the file: redo could not take it out
- * again. `copy` asserts it afterwards. Nor may a pin be copied after the database shrank: SQLite would skip the pages
- * that a commit not yet in the log's safety has cut off, and count them as copied.
+ * A leader's WAL runs ahead of what the majority has, and an uncommitted page in the file could never be taken out
+ * again. A read transaction that keeps SQLite from copying newer frames is not enough: SQLite then leaves out every page
+ * that has a newer frame, also in its older state, and counts it as copied. The file would lack changes that the
+ * checkpoint record claims, and a WAL rewound to that commit would miss them. So a checkpoint copies all or nothing:
+ * `pin` takes down the position when everything in the WAL is (about to be) the log's, `copy` runs once that position
+ * is committed, and only if no commit came after it. The engine holds its writer for that moment.
  *
- * The WAL starts again at its first frame only when a checkpoint caught up with the last commit. A leader that is
- * written to all the time never gets there by itself: above its WAL limit the engine holds new writes, waits until all
- * is committed, pins, copies, and lets them go; SQLite restarts the WAL at the next write. A follower calls
- * `WalInjector.restartLog` after a complete copy.
+ * `makeDurable` then flushes the file and writes the checkpoint record; writes go on meanwhile. SQLite restarts the WAL
+ * at the next write of a leader; a follower calls `WalInjector.restartLog`.
  */
 import type Database from 'better-sqlite3';
 import { assert, must } from '../../base/assert.ts';
@@ -21,12 +19,14 @@ import type { CheckpointMeta } from './checkpoint-meta.ts';
 import type { Connection } from './connection.ts';
 import type { DatabaseFiles } from './database-files.ts';
 import type { WalMark } from './wal-format.ts';
-import { WalIndexHeader } from './wal-index.ts';
+import { WalIndexHeader } from './wal-index-header.ts';
 
 interface Pin {
   readonly position: LogPosition;
   readonly lsn: Lsn;
   readonly mark: WalMark;
+  /** nothing in the WAL was missing in the file already then */
+  readonly copied: boolean;
 }
 
 export type CopyOutcome =
@@ -34,7 +34,7 @@ export type CopyOutcome =
   | { readonly kind: 'complete' }
   /** a reader still needs older pages: try again later; the pin stays */
   | { readonly kind: 'held-back'; readonly copiedFrames: number; readonly wantedFrames: number }
-  /** the database has become smaller since: pin again; this one was released and nothing was copied */
+  /** there were commits after the pin, which was released; nothing was copied */
   | { readonly kind: 'outdated' };
 
 interface CheckpointResult {
@@ -91,9 +91,9 @@ export class Checkpointer {
   }
 
   /**
-   * Pins the database as it is now. `lsn`: the log's end after the last captured (or applied) commit. `position`: what
-   * the checkpoint record will say, a committed position not after it. Call while no write transaction is open. An older
-   * pin is replaced.
+   * Takes down where the database is now. `lsn`: the log's end after the last captured (or applied) commit. `position`:
+   * what the checkpoint record will say, a committed position not after it. Call while no write transaction is open. An
+   * older pin is replaced.
    */
   pin(position: LogPosition, lsn: Lsn): void {
     assert(position.lsn <= lsn, 'the record starts redo no later than what was copied');
@@ -101,7 +101,8 @@ export class Checkpointer {
     this.#begin.run();
     this.#look.get();
     this.#header.read();
-    this.#pin = { position, lsn, mark: this.#header.mark() };
+    const copied = this.#header.backfilled >= this.#header.maxFrame;
+    this.#pin = { position, lsn, mark: this.#header.mark(), copied };
   }
 
   /** Gives the pin up. */
@@ -110,28 +111,23 @@ export class Checkpointer {
     if (this.#guard.inTransaction) this.#end.run();
   }
 
-  /** Copies up to the pin, whose LSN the majority must have committed. */
+  /** Copies everything up to the pin, whose LSN the majority must have committed. */
   copy(): CopyOutcome {
     const pin = must(this.#pin, 'a checkpoint is pinned before it copies');
     assert(this.#guard.inTransaction, 'the pin is held');
     assert(!this.#worker.inTransaction, 'a checkpoint runs outside transactions');
     const header = this.#header;
-    header.read();
-    // A pin in a WAL that was all copied already does not keep SQLite from restarting it: then nothing is left to copy.
-    const copied = header.salt1 !== pin.mark.salt1 || header.backfilled >= pin.mark.frame;
-    if (!copied) {
-      if (header.databasePages < pin.mark.databasePages) {
+    // A WAL that was all copied when it was pinned needs nothing, whatever was written since.
+    if (!pin.copied) {
+      header.read();
+      if (!samePlace(header.mark(), pin.mark)) {
         this.release();
         return { kind: 'outdated' };
       }
       this.#handedLsn = pin.lsn;
       this.#worker.pragma('wal_checkpoint(PASSIVE)');
       header.read();
-      assert(header.salt1 === pin.mark.salt1, 'a pinned WAL does not restart');
-      assert(
-        header.backfilled <= pin.mark.frame,
-        `only committed frames reach the database file (${header.backfilled} > ${pin.mark.frame})`,
-      );
+      assert(samePlace(header.mark(), pin.mark), 'nobody else commits while a checkpoint copies');
       if (header.backfilled < pin.mark.frame) {
         return { kind: 'held-back', copiedFrames: header.backfilled, wantedFrames: pin.mark.frame };
       }
@@ -156,7 +152,7 @@ export class Checkpointer {
     if (checkpointed < log) {
       return { kind: 'held-back', copiedFrames: checkpointed, wantedFrames: log };
     }
-    this.#copied = { position, lsn: position.lsn, mark };
+    this.#copied = { position, lsn: position.lsn, mark, copied: true };
     return { kind: 'complete' };
   }
 
@@ -194,3 +190,6 @@ export class Checkpointer {
     }
   }
 }
+
+const samePlace = (one: WalMark, other: WalMark): boolean =>
+  one.frame === other.frame && one.salt1 === other.salt1 && one.salt2 === other.salt2;

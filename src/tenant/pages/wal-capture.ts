@@ -16,7 +16,7 @@ import type { DatabaseFiles } from './database-files.ts';
 import { PageTable } from './page-table.ts';
 import { threadScratch } from './scratch.ts';
 import { frameHeaderBytes, framePosition, readUint32BigEndian, type WalMark } from './wal-format.ts';
-import { WalIndexHeader } from './wal-index.ts';
+import { WalIndexHeader } from './wal-index-header.ts';
 
 export interface CapturedCommit {
   /** the redo body; parts of at most `redoPartBytesMax`, each with memory of its own */

@@ -33,7 +33,8 @@ import {
   walVersion,
   writeUint32BigEndian,
 } from './wal-format.ts';
-import { WalIndexHeader, WalIndexRegion } from './wal-index.ts';
+import { WalIndexHeader } from './wal-index-header.ts';
+import { WalIndexRegion } from './wal-index-region.ts';
 
 /** Groups of more pages leave no images in the cache. */
 const cachedGroupPagesMax = 512;

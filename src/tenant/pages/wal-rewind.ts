@@ -18,7 +18,8 @@ import {
   regionOfFrame,
   type WalMark,
 } from './wal-format.ts';
-import { WalIndexHeader, WalIndexRegion } from './wal-index.ts';
+import { WalIndexHeader } from './wal-index-header.ts';
+import { WalIndexRegion } from './wal-index-region.ts';
 
 /**
  * Makes `mark` the last commit again. `connection` is read-write and in no transaction, and no read transaction of
