@@ -132,7 +132,10 @@ export interface LogAccess extends LogReader, LogTailReader, LogAppender, LogRaw
    * Entering APPEND starts a new proposal and raises the SCN base above `referenceScn`.
    */
   changeMode(change: { to: AccessMode; expectedModeVersion: number; referenceScn: Scn }): Promise<number>;
-  /** FLASHBACK only: cuts the log after the last group whose SCN is at most `scn`. Idempotent. */
+  /**
+   * FLASHBACK only: cuts the log behind the last entry group whose SCN is at most `scn` (padding behind it goes too).
+   * Idempotent. Throws OBS_LOG_FLASHBACK_REFUSED below what `advanceBase` was told.
+   */
   flashback(to: Scn): Promise<LogPosition>;
   /** The database is durable up to `lsn` (any entry's end): log below it and below every hold may go. */
   advanceBase(lsn: Lsn): Promise<void>;

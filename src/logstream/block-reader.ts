@@ -97,9 +97,13 @@ export class BlockReader {
     return isProblem(header) ? { ...header, lsn: from } : header.start;
   }
 
-  /** The last group boundary whose SCN is at most `scn`, searched from `from` to `end`. */
-  async lastAtMost(scn: Scn, from: LogPosition, end: Lsn): Promise<LogPosition | ClogProblem> {
+  /**
+   * Where a cut at `scn` belongs: behind the last entry whose SCN is at most that, searched from `from` to `end`. Padding
+   * behind it goes too, for another history may have written there before it padded, unless it is below `kept`.
+   */
+  async cutPosition(scn: Scn, from: LogPosition, end: Lsn, kept: Lsn): Promise<LogPosition | ClogProblem> {
     let position = from;
+    let cut = from;
     while (position.lsn < end) {
       const chunk = await this.read(position.lsn, blockReadBytes, end);
       if (isProblem(chunk)) return chunk;
@@ -107,11 +111,12 @@ export class BlockReader {
       while (offset < chunk.bytes.length) {
         const group = decodeGroup(chunk.bytes, offset, position);
         if (group.kind === 'problem') return group;
-        if (group.end.scn > scn) return position;
+        if (group.end.scn > scn) return cut;
         offset += group.bytes.length;
         position = group.end;
+        if (!group.header.padding || position.lsn <= kept) cut = position;
       }
     }
-    return position;
+    return cut;
   }
 }

@@ -98,7 +98,7 @@ export class LogStream implements LogAccess {
 
   /**
    * Recovers the log in `directory` and leads it. Throws OBS_LOG_CORRUPT (damage, not a crash), OBS_LOG_FOREIGN,
-   * OBS_LOG_DISK_FAILED.
+   * OBS_LOG_DISK_FAILED (without `onFatal`: what to do about a log that does not open is the caller's to decide).
    */
   static async open(options: LogStreamOptions): Promise<LogStream> {
     assert(options.limits.blockBytes >= blockBytesMin, 'a block has at least its smallest size');
@@ -256,10 +256,10 @@ export class LogStream implements LogAccess {
 
   async flashback(to: Scn): Promise<LogPosition> {
     this.#mustLive();
-    const { accessMode, base, committed } = this.#now;
+    const { accessMode, base, checkpointLsn, committed } = this.#now;
     if (accessMode !== 'FLASHBACK') throw this.#refused({ why: 'access-mode', accessMode }, {});
     if (base.scn > to) throw this.#refused({ why: 'below-base', base: base.lsn }, { scn: to });
-    const cut = await this.#reader.lastAtMost(to, base, committed.lsn);
+    const cut = await this.#reader.cutPosition(to, base, committed.lsn, checkpointLsn);
     if (isProblem(cut))
       throw new ObError('OBS_LOG_CORRUPT', { stream: this.#options.stream, lsn: cut.lsn, what: cut.what });
     const outcome = await this.#call(token => ({ kind: 'flashback', cut, token }), { scn: to });
@@ -502,12 +502,14 @@ export class LogStream implements LogAccess {
     if (this.#fatal !== undefined) return;
     this.#view = this.#now;
     this.#fatal = error;
+    const isOpen = this.#booting === undefined;
     this.#booting?.reject(error);
     for (const call of this.#calls.values()) call.reject(error);
     this.#calls.clear();
     this.#waiters.abandon(at => this.#unknown(at));
-    // A log that was closed while it waited for room leaves nothing acknowledged behind: no reason to end a process.
-    if (!(this.#isClosing && codeOf(error.cause) === 'ENOSPC')) this.#options.onFatal(error);
+    // A log that never opened, or was closed while it waited for room, leaves nothing half-acknowledged behind.
+    const isHarmless = !isOpen || (this.#isClosing && codeOf(error.cause) === 'ENOSPC');
+    if (!isHarmless) this.#options.onFatal(error);
   }
 
   #failDisk(what: string, cause: unknown): void {

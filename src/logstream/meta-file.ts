@@ -49,7 +49,9 @@ export class MetaFile {
   /** Makes an image durable in both copies. */
   async write(image: MetaImage): Promise<void> {
     this.#sequence += 1;
-    const bytes = encodeMeta(image, this.#sequence);
+    // Always the whole place: the file never grows, so that a full disk does not stop a write.
+    const bytes = new Uint8Array(metaImageBytesMax);
+    bytes.set(encodeMeta(image, this.#sequence));
     const file: DiskFile = await this.#disk.open(this.#path, { create: true });
     try {
       for (let copy = 0; copy < copies; copy++) await file.writeDurable(copy * metaImageBytesMax, [bytes]);
