@@ -9,7 +9,7 @@ import { ObError } from '../base/errors.ts';
 import { archiveSealMs, tenantOpenMs } from '../base/limits.ts';
 import { type Lsn, type Scn, scnUnlimited } from '../base/scalars.ts';
 import type { CommandResult } from '../role/commands.ts';
-import { newPrimaryRow, newStandbyRow } from '../role/row.ts';
+import { isUnfinished, newPrimaryRow, newStandbyRow } from '../role/row.ts';
 import { parseRestoreSource } from '../standby/restore-source.ts';
 import type { TenantEngine } from '../tenant/engine.ts';
 import { parseArchiveDest } from './archive-dest.ts';
@@ -95,7 +95,11 @@ export class ControlPlane implements Operations {
   async #untilWritable(unit: TenantUnit): Promise<void> {
     const { clock } = this.#host;
     const deadline = clock.now() + tenantOpenMs;
-    while (!unit.local.writable || unit.role.view().row.role !== 'PRIMARY') {
+    for (;;) {
+      const { row, running } = unit.role.view();
+      if (unit.local.writable && row.role === 'PRIMARY') return;
+      // An opening that failed stays where it stopped: running it again tells why.
+      if (running === null && isUnfinished(row)) await unit.role.command({ kind: 'resume' });
       if (clock.now() > deadline) {
         const { writesRefused } = unit.role.view();
         throw writesRefused ?? new ObError('OBS_SERVER_TENANT_BUSY', { tenant: unit.record.name });

@@ -69,12 +69,13 @@ export class SysRoleStore implements RoleStore {
     for (const entry of entries) {
       await run(
         `INSERT INTO __obs_role_journal (tenant_id, operation_id, site, step, begun, entry)
-         VALUES (?1, ?2, ?3, ?4, (SELECT coalesce(max(begun), 0) + 1 FROM __obs_role_journal WHERE tenant_id = ?1), ?5)
+         VALUES (?, ?, ?, ?, (SELECT coalesce(max(begun), 0) + 1 FROM __obs_role_journal WHERE tenant_id = ?), ?)
          ON CONFLICT (tenant_id, operation_id, site, step) DO UPDATE SET entry = excluded.entry`,
         this.#id,
         entry.operationId,
         entry.site,
         entry.step,
+        this.#id,
         JSON.stringify(entry),
       );
     }

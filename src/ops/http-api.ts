@@ -64,7 +64,10 @@ export class HttpApi {
   }
 
   #routes(): void {
-    this.#app.setErrorHandler((error, _request, reply) => this.#refuse(reply, error));
+    this.#app.setErrorHandler((error, _request, reply) => {
+      // A caller that went away gets no answer; what it asked for goes on.
+      if ((error as { code?: string }).code !== 'ERR_STREAM_PREMATURE_CLOSE') this.#refuse(reply, error);
+    });
     this.#app.get('/health', () => ({ ok: true }));
     this.#app.get('/metrics', async (request, reply) => {
       if (!this.#authorized(request, reply)) return reply;
