@@ -6,8 +6,6 @@
  * An interrupted backup leaves pieces that no record names; they are harmless. Correctness does not depend on LIST: a
  * stale listing only hides a very new backup.
  */
-import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib';
 import { assert } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import { backupPieceBytes, backupPiecesMax } from '../base/limits.ts';
@@ -18,11 +16,9 @@ import type { Clock } from '../platform/clock.ts';
 import type { ObjectStore } from '../platform/object-store.ts';
 import type { Random } from '../platform/random.ts';
 import { type ArchivedTenant, ensureFormat } from './archive-format.ts';
+import { compress, decompress } from './compression.ts';
 import { TenantLayout } from './layout.ts';
 import { sha256 } from './segment-file.ts';
-
-const compress = promisify(zstdCompress);
-const decompress = promisify(zstdDecompress);
 
 /** What a tenant's engine gives for a backup. */
 export interface SnapshotSource {
@@ -60,7 +56,7 @@ export async function writeBaseBackup(options: BackupOptions): Promise<BackupRec
   const pieces: BackupPiece[] = [];
   for await (const part of piecesOf(snapshot)) {
     assert(pieces.length < backupPiecesMax, 'a base backup is bounded');
-    const packed = await compress(part.bytes, { params: { [constants.ZSTD_c_compressionLevel]: 1 } });
+    const packed = await compress(part.bytes);
     const hash = sha256(packed);
     const key = layout.backupPiece(backupId, pieces.length, hash);
     await store.put(key, packed);
@@ -134,7 +130,9 @@ export async function* readBackupFile(
       throw new ObError('OBS_ARCHIVE_OBJECT_MISSING', { dest: store.name, key: piece.key });
     if (sha256(stored) !== piece.sha256) throw corrupt('its hash differs');
     if (piece.position !== position) throw corrupt('it is out of order');
-    const bytes = await decompress(stored, { maxOutputLength: Math.max(1, piece.rawBytes) });
+    const bytes = await decompress(stored, piece.rawBytes).catch((error: unknown) => {
+      throw corrupt(error instanceof Error ? error.message : 'it does not decompress');
+    });
     if (bytes.length !== piece.rawBytes) throw corrupt('its length differs');
     position += bytes.length;
     yield { position: piece.position, bytes };

@@ -4,8 +4,6 @@
  * foreign byte reaches a standby.
  */
 import { createHash } from 'node:crypto';
-import { promisify } from 'node:util';
-import { constants, zstdCompress, zstdCompressSync, zstdDecompress, zstdDecompressSync } from 'node:zlib';
 import { must } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import type { LogChunk, LogPosition } from '../base/log-access.ts';
@@ -13,10 +11,7 @@ import { type LogStreamId, type Lsn, lsn, type RoleEpoch, scn } from '../base/sc
 import { decodeGroup, samePosition } from '../codec/clog.ts';
 import type { SegmentRecord } from '../codec/manifest.ts';
 import { decodeSegment, encodeSegment } from '../codec/segment.ts';
-
-const compress = promisify(zstdCompress);
-const decompress = promisify(zstdDecompress);
-const inlineBytesMax = 65_536;
+import { compress, decompress } from './compression.ts';
 
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex');
 
@@ -33,12 +28,7 @@ export interface PackedSegment {
 
 /** One object for a run of whole groups. Stored plain where compression does not help. */
 export async function packSegment(log: ArchivedLog, epoch: RoleEpoch, run: LogChunk): Promise<PackedSegment> {
-  const options = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
-  // a few bytes are done before a thread would have begun
-  const packed =
-    run.bytes.length <= inlineBytesMax
-      ? zstdCompressSync(run.bytes, options)
-      : await compress(run.bytes, options);
+  const packed = await compress(run.bytes);
   const helps = packed.length < run.bytes.length;
   const header = {
     stream: log.stream,
@@ -94,8 +84,7 @@ async function inflate(
   corrupt: (why: string) => ObError,
 ): Promise<Uint8Array> {
   try {
-    const options = { maxOutputLength: Math.max(1, rawBytes) };
-    return rawBytes <= inlineBytesMax ? zstdDecompressSync(body, options) : await decompress(body, options);
+    return await decompress(body, rawBytes);
   } catch (error) {
     throw corrupt(error instanceof Error ? error.message : 'it does not decompress');
   }
