@@ -13,6 +13,7 @@ import type { Logger } from '../platform/logger.ts';
 import type { Random } from '../platform/random.ts';
 import { Connection, type ConnectionHost } from './connection.ts';
 import type { LoginOptions } from './connection-login.ts';
+import { serverVersion } from './dialect/variables.ts';
 import type { TenantAccess, TenantDirectory } from './directory.ts';
 import { type FrontEndLimits, frontEndLimits } from './front-end-limits.ts';
 import type { SessionRow, StatementServices } from './plan.ts';
@@ -40,8 +41,6 @@ export interface MysqlFrontEndOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
-/** A MariaDB-looking version would switch clients into MariaDB's dialect of the protocol. */
-const announcedMysqlVersion = '8.0.36';
 const idleSweepMs = 1_000;
 
 export class MysqlFrontEnd implements ConnectionHost {
@@ -79,7 +78,7 @@ export class MysqlFrontEnd implements ConnectionHost {
     this.login = {
       directory: options.directory,
       random: options.random,
-      serverVersion: `${announcedMysqlVersion}-obstandby-${options.version}`,
+      serverVersion: `${serverVersion}-${options.version}`,
       plugin: options.defaultPlugin ?? 'mysql_native_password',
       secureContext,
       tlsRequired: tls?.required ?? false,
