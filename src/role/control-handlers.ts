@@ -178,8 +178,8 @@ function* unseal(context: RoleContext, request: Request<'unseal'>): Procedure<Co
 function* follow(context: RoleContext, request: Request<'follow'>): Procedure<ControlReply> {
   const row = yield* load(context);
   refuseFenced(context, row);
-  const { epoch, site, address } = request;
-  const sign: EpochSign = { epoch, site, address, certainty: 'opened', openings: [], inherited: true };
+  const { epoch, site, address, openings } = request;
+  const sign: EpochSign = { epoch, site, address, certainty: 'opened', openings, inherited: true };
   if (epoch < row.epoch) throw staleEpoch({ ...row, epoch }, { epoch: row.epoch, site: row.site });
   if (holdsWrites(row)) {
     const after = yield* heedEpoch(context, { ...sign, inherited: false });

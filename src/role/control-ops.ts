@@ -33,6 +33,7 @@ export type ControlRequest =
       readonly epoch: RoleEpoch;
       readonly site: string;
       readonly address: string;
+      readonly openings: readonly EpochStart[];
     }
   /** the caller has opened under a newer epoch after a failover: stop */
   | {
@@ -149,6 +150,7 @@ function readRequest(op: ControlOp, fields: JsonFields): ControlRequest {
         epoch: readEpoch(fields),
         site: fields.text('site'),
         address: fields.text('address'),
+        openings: fields.list('openings', roleOpeningsMax, readOpening),
       };
     case 'fence-notice':
       return {

@@ -7,11 +7,13 @@
  */
 import { isObError, ObError } from '../base/errors.ts';
 import { roleProbesMax } from '../base/limits.ts';
+import type { LogPosition } from '../base/log-access.ts';
 import { call, type EpochSign, type Procedure, type RoleContext } from './procedure.ts';
 import {
   type FencedRecord,
   forkPoint,
   holdsWrites,
+  learnedOpenings,
   type LogSuffix,
   type LossCertificate,
   type RoleRow,
@@ -19,7 +21,7 @@ import {
   withCancelled,
   withOpening,
 } from './row.ts';
-import { describePeer } from './seal-search.ts';
+import { describePeer, describeSource } from './seal-search.ts';
 import { change, load, rowChanged } from './transition.ts';
 
 /** The site wrote the history of its epoch, so that its log may hold what a newer primary never had. */
@@ -39,22 +41,30 @@ export function* heedEpoch(context: RoleContext, seen: EpochSign): Procedure<Rol
   if (holdsWrites(context.row())) {
     yield* call('local', 'refuseWrites', `epoch ${seen.epoch} of site ${seen.site}`);
   }
+  // Asked for first: what this log held before anything of the newer epoch can have come.
+  const { end } = yield* call('local', 'observe');
   const row = yield* load(context);
   if (!supersedes(seen, row) && row.fenced === null) {
-    return seen.inherited && !holdsWrites(row) ? yield* followEpoch(context, seen) : row;
+    return seen.inherited && !holdsWrites(row) ? yield* followEpoch(context, seen, end) : row;
   }
   const sign = yield* completeSign(context, seen);
   if (row.fenced !== null) return yield* completeFence(context, sign);
   if (holdsWrites(row)) return yield* fence(context, sign);
   if (sign.certainty === 'claimed') return row;
-  if (!wroteHistory(row)) return yield* followEpoch(context, sign);
+  if (!wroteHistory(row)) return yield* followEpoch(context, sign, end);
   return yield* settleSealed(context, sign);
 }
 
 /** Asks the newer primary where its history left ours, when the sign did not say. */
 function* completeSign(context: RoleContext, sign: EpochSign): Procedure<EpochSign> {
-  if (sign.openings.length > 0 || sign.address === null || sign.inherited) return sign;
+  if (sign.openings.length > 0) return sign;
   try {
+    if (sign.address === null) {
+      const { found } = yield* describeSource(context);
+      if (found === null || found.description.epoch < sign.epoch) return sign;
+      const { address, description } = found;
+      return { ...sign, site: description.site, address, openings: description.openings };
+    }
     const { openings, epoch } = yield* describePeer(context, sign.address);
     return epoch < sign.epoch ? sign : { ...sign, openings };
   } catch (error) {
@@ -120,6 +130,8 @@ export function* completeFence(context: RoleContext, sign: EpochSign | null): Pr
             ...each,
             epoch: sign !== null && sign.epoch > each.epoch ? sign.epoch : each.epoch,
             // A log that ends at or before the cut holds nothing that the new primary lacks: an ordinary standby.
+            openings:
+              sign === null ? each.openings : learnedOpenings(each.openings, sign.openings, sign.epoch),
             fenced: prefix ? null : { ...each.fenced, cut, suffix },
           },
   );
@@ -151,16 +163,21 @@ function* reportSuffix(
 }
 
 /** A standby remembers the newest epoch; a promotion that was under way on the older history is void. */
-function* followEpoch(context: RoleContext, sign: EpochSign): Procedure<RoleRow> {
+function* followEpoch(context: RoleContext, sign: EpochSign, end: LogPosition): Procedure<RoleRow> {
   return yield* change(
     context,
     row => {
       if (holdsWrites(row)) throw rowChanged(row);
     },
     row => {
-      const openings = sign.inherited ? sign.openings.reduce(withOpening, row.openings) : row.openings;
-      if (row.epoch >= sign.epoch) return { ...row, openings };
+      if (row.epoch >= sign.epoch) {
+        return { ...row, openings: sign.openings.reduce(withOpening, row.openings) };
+      }
       const { operation } = row;
+      const cut = forkPoint(sign.openings, row.epoch);
+      // A log that is past that point may have forked there (the pull finds out): then nothing of the list is its own.
+      const ahead = !sign.inherited && (cut === null || end.lsn > cut.lsn);
+      const openings = ahead ? [] : learnedOpenings(row.openings, sign.openings, sign.epoch);
       const seen = { ...row, openings, epoch: sign.epoch };
       if (operation === null || operation.kind === 'undo' || operation.kind === 'undo-activate') return seen;
       const cancelled = withCancelled(row, operation.id);
@@ -177,7 +194,7 @@ function* settleSealed(context: RoleContext, sign: EpochSign): Procedure<RoleRow
   const { sealed, opening, epoch } = context.row();
   const cut = forkPoint(sign.openings, sealed?.epoch ?? opening?.epoch ?? epoch);
   const continued =
-    sign.inherited ||
+    (sign.inherited && sign.openings.length > 0) ||
     (cut !== null &&
       sealed !== null &&
       cut.lsn === sealed.position.lsn &&
@@ -199,7 +216,7 @@ export function* releaseSeal(context: RoleContext, sign: EpochSign): Procedure<R
       role: 'STANDBY',
       switchoverStatus: 'NORMAL',
       epoch: sign.epoch > row.epoch ? sign.epoch : row.epoch,
-      openings: sign.inherited ? sign.openings.reduce(withOpening, row.openings) : row.openings,
+      openings: learnedOpenings(row.openings, sign.openings, sign.epoch),
       sealed: null,
       operation: null,
       step: null,

@@ -47,7 +47,11 @@ export function* decide(
         switchoverStatus: 'SWITCHING TO PRIMARY',
         epoch: decision.epoch,
         opening,
-        openings: withOpening(each.openings, opening),
+        openings: withOpening(
+          // An epoch that began behind the cut was heard of, but its history does not continue here.
+          each.openings.filter(({ cut }) => cut.lsn <= opening.cut.lsn),
+          opening,
+        ),
         sealed: null,
         ...decision.also?.(each),
       };

@@ -42,6 +42,7 @@ export interface LocalObservation {
 }
 
 export interface LocalTenant {
+  /** The state of this moment: read before anything is awaited. */
   observe(): Promise<LocalObservation>;
   /** Refuses writes from this moment on, in memory only; nothing is awaited before it takes effect. */
   refuseWrites(why: string): Promise<void>;

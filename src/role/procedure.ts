@@ -54,7 +54,10 @@ export interface EpochSign {
   readonly certainty: 'opened' | 'claimed';
   /** the epochs of the newer history as far as they were told; empty when not */
   readonly openings: readonly EpochStart[];
-  /** seen in the log this site follows: its own log is a prefix of the newer history */
+  /**
+   * `openings` were read from the log this site follows: its own log is a prefix of the newer history. Without openings it
+   * says nothing
+   */
   readonly inherited: boolean;
 }
 

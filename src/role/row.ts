@@ -108,6 +108,19 @@ export function withOpening(openings: readonly EpochStart[], start: EpochStart):
     .slice(-roleOpeningsMax);
 }
 
+/**
+ * What a standby knows of its log's epochs when it learns of `epoch`: its own list and what was told. If neither says where
+ * that epoch began, an epoch may be missing, and nothing is known any more.
+ */
+export function learnedOpenings(
+  known: readonly EpochStart[],
+  told: readonly EpochStart[],
+  epoch: RoleEpoch,
+): readonly EpochStart[] {
+  const all = told.reduce(withOpening, known);
+  return all.some(each => each.epoch === epoch) ? all : [];
+}
+
 /** What a log holds after a cut. */
 export interface LogSuffix {
   readonly transactions: number;

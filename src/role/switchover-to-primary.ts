@@ -240,6 +240,7 @@ export function* repointOldPrimary(context: RoleContext, row: RoleRow): Procedur
       epoch: row.epoch,
       site: row.site,
       address: own,
+      openings: row.openings,
     });
     if (reply.kind !== 'following') throw unexpected(address, reply.kind, 'following');
   } catch (error) {

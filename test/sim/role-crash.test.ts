@@ -26,7 +26,9 @@ for (const transport of transports) {
     });
 
     for (const recovery of recoveries) {
-      test(`killed at any effect of a switchover by ${form} over ${transport}, ${recovery} ends it`, () => {
+      test(`killed at any effect of a switchover by ${form} over ${transport}, ${recovery} ends it`, {
+        timeout: 180_000,
+      }, () => {
         const places = new Set<string>();
         for (const site of ['A', 'B']) {
           for (const when of ['before', 'after'] as const) {

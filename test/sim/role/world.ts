@@ -466,9 +466,10 @@ export class World {
       this.epochSeen(source, { ...sign, certainty: 'opened', openings: site.row.openings, inherited: false });
       return false;
     }
-    if (source.row.epoch > site.row.epoch && (site.row.sealed !== null || site.row.fenced !== null)) {
-      const sign = { epoch: source.row.epoch, site: source.name, address: source.address };
-      this.epochSeen(site, { ...sign, certainty: 'opened', openings: source.row.openings, inherited: false });
+    if (source.row.epoch > site.row.epoch) {
+      // All that the login to a source tells is its epoch.
+      const sign = { epoch: source.row.epoch, site: '', address: null };
+      this.epochSeen(site, { ...sign, certainty: 'opened', openings: [], inherited: false });
     }
     if (site.row.fenced !== null) return false;
     site.contact = { end: { lsn: source.end.lsn, scn: source.end.scn }, time: this.now };
@@ -482,7 +483,7 @@ export class World {
       if (entry.scn > site.row.recoveryUntilScn) return true;
       const cut = site.end;
       site.append(entry);
-      if (entry.kind === 'role' && entry.entry.event !== 'sealed') {
+      if (site.restoreSource === 'archive' && entry.kind === 'role' && entry.entry.event !== 'sealed') {
         const { epoch, site: opener } = entry.entry;
         this.epochSeen(site, {
           epoch,

@@ -18,7 +18,9 @@ export const w6: RoleInvariant = {
     const [primary] = world.primaries();
     if (primary === undefined || world.primaries().length > 1) return null;
     for (const site of world.sites) {
-      if (site === primary || site.row.fenced !== null || site.row.epoch !== primary.row.epoch) continue;
+      // A standby that never was primary and is ahead of the cut is refused by its source, not by its role.
+      if (site === primary || site.row.opening === null || site.row.fenced !== null) continue;
+      if (site.row.epoch !== primary.row.epoch) continue;
       const forked = site.log.some((entry, at) => at < primary.log.length && entry !== primary.log[at]);
       if (forked) return `${site.name} follows epoch ${site.row.epoch} with a forked log`;
     }
