@@ -21,7 +21,7 @@ import { decodeParameters } from './protocol/statement-parameters.ts';
 import { capability, command, status } from './protocol/wire-constants.ts';
 import type { Session, StatementAnswer, StatementText } from './session.ts';
 
-export interface CommandOptions {
+interface CommandOptions {
   readonly channel: PacketChannel;
   readonly writer: PacketWriter;
   readonly session: Session;

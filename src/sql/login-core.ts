@@ -27,7 +27,7 @@ export function pluginToSwitchTo(
 /** No password has this hash: unknown users are checked against it, so that they take as long as known ones. */
 const decoyHash = new Uint8Array(32).fill(0x5a);
 
-export interface LoginProof {
+interface LoginProof {
   readonly challenge: Challenge;
   readonly scramble: Uint8Array;
   /** the client's socket comes from this machine */

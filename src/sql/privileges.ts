@@ -6,7 +6,7 @@ import type { Privilege, StatementClass } from './plan.ts';
 
 export type PrivilegeSet = ReadonlySet<Privilege>;
 
-export const everyPrivilege: readonly Privilege[] = [
+const everyPrivilege: readonly Privilege[] = [
   'SELECT',
   'INSERT',
   'UPDATE',

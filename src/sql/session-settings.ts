@@ -8,7 +8,7 @@ import type { Cell } from '../tenant/engine.ts';
 import type { Assignment } from './plan.ts';
 
 /** What the session must do because of an assignment. */
-export type SettingChange =
+type SettingChange =
   | { readonly kind: 'autocommit'; readonly on: boolean }
   | { readonly kind: 'foreign-keys'; readonly on: boolean }
   | { readonly kind: 'idle-limit'; readonly seconds: number }

@@ -42,7 +42,7 @@ export interface SessionHost {
   kill(connectionId: number, tenant: string): boolean;
 }
 
-export interface DoneAnswer {
+interface DoneAnswer {
   readonly kind: 'ok';
   readonly changes: number;
   readonly lastInsertId: number | bigint;
@@ -181,7 +181,7 @@ export class Session {
     return plan.kind === 'engine' ? (await this.#call(engine => engine.describe(plan.sql))).columns : [];
   }
 
-  /** COM_INIT_DB, and the database named at login. Throws OBS_SQL_UNKNOWN_DATABASE. */
+  /** COM_INIT_DB, and the database named at login. A tenant is one database: most names mean it. */
   async useSchema(name: string): Promise<void> {
     await this.run({ text: `USE ${quoted(name)}`, textIsBytes: false }, []);
   }

@@ -19,7 +19,7 @@ import {
   storeUser,
 } from './users.ts';
 
-export interface UserStatementContext {
+interface UserStatementContext {
   /** internal, outside a transaction */
   readonly session: EngineSession;
   readonly random: Random;

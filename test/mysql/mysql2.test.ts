@@ -124,7 +124,7 @@ describe('without TLS', () => {
 
   test('a wrong password is refused with number and state', async () => {
     await expect(connect({ password: 'guess' })).rejects.toMatchObject({ errno: 1045, sqlState: '28000' });
-    await expect(connect({ database: 'nowhere' })).rejects.toMatchObject({ errno: 1049 });
+    await expect(connect({ database: 'nowhere' })).rejects.toMatchObject({ errno: 1064 });
   });
 
   test('change of user and reset of the connection', async () => {

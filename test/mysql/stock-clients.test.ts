@@ -56,14 +56,10 @@ describe.skipIf(!isPresent('mysql command line', ['mysql', 'mysqldump']))('the m
 
 describe.skipIf(!isPresent('sysbench', ['sysbench']))('sysbench', () => {
   const sysbench = async (script: string, action: string, ...more: string[]) => {
-    const { stdout } = await run('sysbench', [
-      script,
-      ...['--db-driver=mysql', '--mysql-host=127.0.0.1', `--mysql-port=${server.port}`],
-      ...['--mysql-user=root@acme', `--mysql-password=${rootPassword}`, '--mysql-db=acme'],
-      ...['--table-size=1000', '--threads=4', '--time=0', '--events=200'],
-      ...more,
-      action,
-    ]);
+    const connection = ['--db-driver=mysql', '--mysql-host=127.0.0.1', `--mysql-port=${server.port}`];
+    const login = ['--mysql-user=root@acme', `--mysql-password=${rootPassword}`, '--mysql-db=acme'];
+    const work = ['--table-size=1000', '--threads=4', '--time=0', '--events=200'];
+    const { stdout } = await run('sysbench', [script, ...connection, ...login, ...work, ...more, action]);
     return stdout;
   };
   const scripts = [

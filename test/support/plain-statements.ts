@@ -24,7 +24,7 @@ function planOf(text: string): Plan {
   const use = /^USE `?([\w%-]+)`?$/i.exec(trimmed);
   if (use?.[1] !== undefined) {
     if (use[1] === 'nowhere') {
-      return { kind: 'error', error: new ObError('OBS_SQL_UNKNOWN_DATABASE', { schema: use[1] }) };
+      return { kind: 'error', error: new ObError('OBS_SQL_SYNTAX', { message: 'no such database' }) };
     }
     return { kind: 'use', schema: use[1] };
   }

@@ -70,12 +70,6 @@ export const sqlErrors = {
     hint: 'Use SQL statements: this protocol command is not served here.',
     mysql: { number: 1047, sqlState: '08S01' },
   },
-  OBS_SQL_UNKNOWN_DATABASE: {
-    kind: 'invalid',
-    message: "Unknown database '{schema}'",
-    hint: 'A tenant has one database, named as the tenant.',
-    mysql: { number: 1049, sqlState: '42000' },
-  },
   OBS_SQL_PRIVILEGE: {
     kind: 'invalid',
     message: 'Access denied; you need (at least one of) the {privilege} privilege(s) for this operation',

@@ -6,7 +6,7 @@ import { ObError } from '../../base/errors.ts';
 import type { PacketWriter } from './packet-writer.ts';
 import { capability } from './wire-constants.ts';
 
-export interface OkFields {
+interface OkFields {
   readonly changes: number;
   readonly lastInsertId: number | bigint;
   readonly status: number;
@@ -39,7 +39,7 @@ function encodeOkBody(writer: PacketWriter, ok: OkFields): void {
   writer.end();
 }
 
-export interface ErrorFields {
+interface ErrorFields {
   readonly number: number;
   readonly sqlState: string;
   readonly message: string;

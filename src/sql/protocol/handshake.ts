@@ -17,7 +17,7 @@ export const authenticationPlugins: readonly AuthenticationPlugin[] = [
 /** Bytes of the random challenge in a greeting or AuthSwitch. */
 export const challengeBytes = 20;
 
-export interface Greeting {
+interface Greeting {
   readonly serverVersion: string;
   readonly connectionId: number;
   readonly challenge: Uint8Array;
@@ -58,7 +58,7 @@ export function encodeFastAuthSuccess(writer: PacketWriter): void {
   writer.begin().u8(0x01).u8(0x03).end();
 }
 
-export type LoginPacket =
+type LoginPacket =
   | { readonly kind: 'ssl-request'; readonly capabilities: number }
   | {
       readonly kind: 'login';
@@ -126,7 +126,7 @@ function decodePlugin(reader: ByteReader, capabilities: number): string | null {
   return reader.nulTerminated('plugin', true);
 }
 
-export interface LoginName {
+interface LoginName {
   readonly user: string;
   readonly tenant: string;
   readonly cluster: string | null;

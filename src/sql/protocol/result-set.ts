@@ -9,7 +9,7 @@ import type { PacketWriter } from './packet-writer.ts';
 import { encodeTemporal, parseTemporal } from './temporal.ts';
 import { capability, type } from './wire-constants.ts';
 
-export interface ResultSet {
+interface ResultSet {
   readonly columns: readonly Column[];
   readonly rows: readonly (readonly Cell[])[];
 }
