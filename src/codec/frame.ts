@@ -9,7 +9,7 @@ import { crc32 } from 'node:zlib';
 import { assert } from '../base/assert.ts';
 
 export const frameHeaderBytes = 12;
-export const frameVersion = 1;
+const frameVersion = 1;
 const frameMagic = 0x464f;
 
 export interface Frame {

@@ -173,14 +173,14 @@ type JsonMessages = {
 };
 
 /** Committed groups, with the source's end and wall clock at the moment of sending. */
-export interface ChunkMessage {
+interface ChunkMessage {
   readonly kind: 'chunk';
   readonly chunk: LogChunk;
   readonly sourceEnd: LogPosition;
   readonly wall: WallMicros;
 }
 
-export interface HeartbeatMessage {
+interface HeartbeatMessage {
   readonly kind: 'heartbeat';
   readonly sourceEnd: LogPosition;
   readonly wall: WallMicros;
@@ -188,7 +188,7 @@ export interface HeartbeatMessage {
 }
 
 /** What the standby has, and how many more bytes it takes. */
-export interface AckMessage {
+interface AckMessage {
   readonly kind: 'ack';
   readonly flushedLsn: Lsn;
   readonly flushedScn: Scn;
@@ -197,7 +197,7 @@ export interface AckMessage {
   readonly creditBytes: number;
 }
 
-export interface SnapshotPieceMessage {
+interface SnapshotPieceMessage {
   readonly kind: 'snapshot-piece';
   /** byte offset in the database file */
   readonly position: number;
@@ -205,7 +205,7 @@ export interface SnapshotPieceMessage {
 }
 
 /** How many more bytes of a snapshot are taken. */
-export interface CreditMessage {
+interface CreditMessage {
   readonly kind: 'credit';
   readonly bytes: number;
 }

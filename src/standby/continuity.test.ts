@@ -1,8 +1,37 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { ProposalEra } from '../base/log-access.ts';
-import { lsn, proposalId } from '../base/scalars.ts';
-import { firstEraConflict } from './continuity.ts';
+import type { LogPosition, LogReader, ProposalEra } from '../base/log-access.ts';
+import { logStreamId, lsn, proposalId, scn } from '../base/scalars.ts';
+import { assertContinues, firstEraConflict } from './continuity.ts';
+
+const at = (bytes: number, checksum = bytes): LogPosition => ({ lsn: lsn(bytes), scn: scn(bytes), checksum });
+
+/** A log of groups of 100 bytes from 200 to 500, written in two eras. */
+const source: LogReader = {
+  state: () => ({
+    stream: logStreamId(1001),
+    role: 'leader',
+    proposalId: proposalId(2),
+    accessMode: 'APPEND',
+    modeVersion: 1,
+    baseLsn: lsn(200),
+    beginLsn: lsn(200),
+    end: at(500),
+    maxLsn: lsn(500),
+    maxScn: scn(500),
+    proposalHistory: [
+      { proposalId: proposalId(1), startLsn: lsn(0) },
+      { proposalId: proposalId(2), startLsn: lsn(300) },
+    ],
+  }),
+  read: async from => ({
+    start: at(Math.floor(from / 100) * 100),
+    end: at(Math.floor(from / 100) * 100 + 100),
+    bytes: new Uint8Array(100),
+  }),
+  onCommitted: () => () => {},
+  hold: () => ({ advance() {}, release() {} }),
+};
 
 const era = (id: number, start: number): ProposalEra => ({
   proposalId: proposalId(id),
@@ -46,4 +75,32 @@ test('a prefix of a history never conflicts with it, and a changed era below the
       expect(firstEraConflict(eras, changed, lsn(end))).toBe(prefix[index]?.startLsn);
     }),
   );
+});
+
+test('a log that ends at a boundary of the source, in the same eras, continues there', async () => {
+  const history = source.state().proposalHistory;
+  for (const end of [200, 300, 400, 500]) await assertContinues(source, at(end), history, 'it');
+});
+
+test('another checksum, another era, or an end inside a group is a fork', async () => {
+  const history = source.state().proposalHistory;
+  const fork = { code: 'OBS_STANDBY_DIVERGED' };
+  await expect(assertContinues(source, at(400, 7), history, 'it')).rejects.toMatchObject(fork);
+  await expect(assertContinues(source, at(500, 7), history, 'it')).rejects.toMatchObject(fork);
+  await expect(assertContinues(source, at(450), history, 'it')).rejects.toMatchObject(fork);
+  await expect(assertContinues(source, at(400), [era(1, 0)], 'it')).rejects.toMatchObject({
+    ...fork,
+    details: { lsn: 300 },
+  });
+});
+
+test('log that is gone and log that never was are told apart from a fork', async () => {
+  const history = source.state().proposalHistory;
+  await expect(assertContinues(source, at(100), history, 'it')).rejects.toMatchObject({
+    code: 'OBS_LOG_RECYCLED',
+    details: { begin: 200 },
+  });
+  await expect(assertContinues(source, at(600), history, 'it')).rejects.toMatchObject({
+    code: 'OBS_STANDBY_AHEAD',
+  });
 });

@@ -24,12 +24,12 @@ export interface CopiedCheckpoint extends LogPosition {
 }
 
 /** Where an empty log begins. */
-export interface InitialLog {
+interface InitialLog {
   readonly position: LogPosition;
   readonly blockBytes: number;
 }
 
-export type StandbyLog = LogRawWriter & LogReader & LogTailReader;
+type StandbyLog = LogRawWriter & LogReader & LogTailReader;
 
 export interface CreateStandbyOptions {
   /** logged in at the source; stays open */

@@ -204,6 +204,7 @@ test('what an earlier link says is ignored', () => {
   bench.flush();
   expect(bench.core.view().flushed).toEqual(logStart);
   expect(bench.count('connect')).toBe(2);
+  expect(bench.count('disconnect')).toBe(1);
 });
 
 test('recycled log is read from the archive, and the network again as soon as it has what follows', () => {

@@ -35,14 +35,14 @@ import type {
 import type { SourceEnd } from './sync-status.ts';
 
 /** Waiting times between attempts. */
-export const retryFirstMs = 100;
-export const retryMaxMs = 5_000;
+const retryFirstMs = 100;
+const retryMaxMs = 5_000;
 /** Between attempts that cannot succeed before somebody changes something. */
 export const retryHopelessMs = 5_000;
 /** The network may be away this long before the archive is read instead. */
 export const networkPatienceMs = 2_000;
 /** Between looks at an archive whose end was reached. */
-export const archivePollMs = 1_000;
+const archivePollMs = 1_000;
 
 type Network =
   | { readonly kind: 'idle'; readonly retryAt: MonoMs }

@@ -81,7 +81,7 @@ export async function append(log: LogStream, text: string): Promise<LogPosition>
 }
 
 /** Not a database page: the tests' engine applies texts. */
-export const redoOf = (text: string): Uint8Array => Buffer.from(text);
+const redoOf = (text: string): Uint8Array => Buffer.from(text);
 
 const verifiers = new Map<string, ScramVerifier>();
 export async function verifierOf(secret: string): Promise<ScramVerifier> {

@@ -11,8 +11,8 @@ import type { FollowerView, PeerIdentity } from './peer-tenant.ts';
 
 /** The connection that speaks for a follower. */
 export interface FollowerSession {
-  /** A newer connection speaks for it now, or it had to make room. */
-  replaced(): void;
+  /** It speaks for the follower no longer: ends the connection, telling why. */
+  dismiss(why: string): void;
 }
 
 interface Follower {
@@ -75,7 +75,7 @@ export class FollowerRegistry {
     const follower = this.#enter(peer);
     const before = follower.session;
     follower.session = session;
-    before?.replaced();
+    before?.dismiss('a newer connection pulls for the same standby');
     follower.ackedLsn = from.lsn;
     follower.ackedScn = from.scn;
     follower.ackedTime = this.#clock.wall();
@@ -109,10 +109,14 @@ export class FollowerRegistry {
     follower.release = this.#clock.after(followerHoldMs, () => this.#drop(follower));
   }
 
-  /** Releases everything; the tenant is being closed. */
+  /** Releases everything and cuts who is connected; the tenant is being closed. */
   close(): void {
-    for (const follower of this.#followers.values()) this.#drop(follower);
+    const followers = [...this.#followers.values()];
     this.#followers.clear();
+    for (const follower of followers) {
+      this.#drop(follower);
+      follower.session?.dismiss('the tenant is closed here');
+    }
     this.#unwatch?.();
     this.#unwatch = null;
   }
@@ -152,7 +156,7 @@ export class FollowerRegistry {
     if (oldest === undefined) return;
     this.#drop(oldest[1]);
     this.#followers.delete(oldest[0]);
-    oldest[1].session?.replaced();
+    oldest[1].session?.dismiss(`more than ${followersMax} standbys pull from the tenant`);
   }
 
   #keep(follower: Follower, log: LogReader, from: Lsn): void {

@@ -14,7 +14,7 @@ import type { PeerChannel } from './peer-channel.ts';
 import { SnapshotDownload } from './snapshot-download.ts';
 
 /** Where a source stands, and when it said so (its own wall clock). */
-export interface SourceDatum {
+interface SourceDatum {
   readonly end: LogPosition;
   readonly wall: WallMicros;
   /** known from heartbeats; null with chunks */

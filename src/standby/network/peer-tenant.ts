@@ -33,7 +33,7 @@ export interface SnapshotSource {
   close(): Promise<void>;
 }
 
-export type PeerTenantState = Pick<
+type PeerTenantState = Pick<
   PeerDescription,
   'role' | 'switchoverStatus' | 'roleEpoch' | 'pageBytes' | 'blockBytes' | 'sealed'
 >;

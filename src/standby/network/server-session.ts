@@ -83,14 +83,9 @@ export class ServerSession implements FollowerSession {
     }
   }
 
-  replaced(): void {
+  dismiss(why: string): void {
     const { channel } = this.#options;
-    channel.close(
-      new ObError('OBS_PEER_CLOSED', {
-        address: channel.remoteAddress,
-        why: 'a newer connection pulls for the same standby, or there are too many standbys',
-      }),
-    );
+    channel.close(new ObError('OBS_PEER_CLOSED', { address: channel.remoteAddress, why }));
   }
 
   closed(): void {

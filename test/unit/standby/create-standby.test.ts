@@ -125,8 +125,9 @@ test('a standby gets the file, its checkpoint, and log up to where the copy is w
 });
 
 test('the primary keeps the log of the copy until the new standby pulls, and only what it needs after', async () => {
-  const primary = await openLog({ blockBytes: 16_384, diskBytesMax: 131_072 });
-  for (let i = 0; i < 50; i += 1) await append(primary, 'x'.repeat(300));
+  // Over four fifths of its log disk the primary recycles what nobody holds: the copy's first block is among it.
+  const primary = await openLog({ blockBytes: 16_384, diskBytesMax: 262_144 });
+  for (let i = 0; i < 5; i += 1) await append(primary, 'x'.repeat(1_000));
   const tenant = testTenant(primary);
   let start = lsn(0);
   tenant.snapshot = () => {
@@ -134,14 +135,18 @@ test('the primary keeps the log of the copy until the new standby pulls, and onl
     return snapshotOf(primary, fileOf(4), {
       pieceBytes: 4_096,
       onPiece: async () => {
-        for (let i = 0; i < 40; i += 1) await append(primary, 'y'.repeat(300));
+        for (let i = 0; i < 40; i += 1) await append(primary, 'y'.repeat(1_000));
         await primary.advanceBase(primary.state().end.lsn);
       },
     });
   };
-  const { address } = await serve(tenant);
+  const { address, server } = await serve(tenant);
   const { created } = await create(address, temporaryDirectory());
   expect(created.start.lsn).toBe(start);
+  expect(primary.state().beginLsn).toBe(0);
+  server.forget(incarnation);
+  await primary.advanceBase((await append(primary, 'z')).lsn);
+  while (primary.state().beginLsn === 0) await new Promise(resolve => setImmediate(resolve));
   expect(created.log.state().end.lsn).toBeGreaterThanOrEqual(created.minimumLsn);
 });
 
