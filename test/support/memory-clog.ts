@@ -23,7 +23,7 @@ interface StoredGroup {
   readonly bytes: Uint8Array;
 }
 
-export const logStart: LogPosition = { lsn: lsn(0), scn: scn(0), checksum: 0 };
+const logStart: LogPosition = { lsn: lsn(0), scn: scn(0), checksum: 0 };
 
 export class MemoryClog implements LogReader {
   #groups: StoredGroup[] = [];

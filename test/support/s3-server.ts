@@ -94,7 +94,7 @@ export async function stopS3Server(directory: string, purge: boolean): Promise<v
 }
 
 /** Installs what is missing; the packages' own services stay off. */
-export function installS3Server(): void {
+function installS3Server(): void {
   const prefix = process.getuid?.() === 0 ? [] : ['sudo', '-n'];
   const run = (...command: string[]) => {
     const [program = '', ...parameters] = [...prefix, ...command];

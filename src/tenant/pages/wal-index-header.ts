@@ -5,7 +5,6 @@
  * SQLite's write lock (an open BEGIN IMMEDIATE); the lock bytes are never written at all. Readers see a new state
  * when copy 0 is complete, because they read copy 0, then copy 1, and want them equal: so copy 1 is written first.
  */
-import { assert } from '../../base/assert.ts';
 import { ObError } from '../../base/errors.ts';
 import { indexHeaderReadsMax } from '../../base/limits.ts';
 import type { DatabaseFiles } from './database-files.ts';

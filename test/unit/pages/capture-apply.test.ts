@@ -189,11 +189,11 @@ test('a commit that escaped, because somebody else restarted the WAL, is noticed
 });
 
 test('random databases end equal on all three sides', { timeout: 600_000 }, () => {
-  const seconds = Number(process.env['OBSTANDBY_FUZZ_SECONDS'] ?? 6);
+  const seconds = Number(process.env['OBSTANDBY_FUZZ_SECONDS'] ?? 4);
   const firstSeed = Number(process.env['OBSTANDBY_FUZZ_SEED'] ?? 1);
   const end = performance.now() + seconds * 1000;
   for (let seed = firstSeed; seed === firstSeed || performance.now() < end; seed++) {
-    const report = fuzzPages(scratch.path, seed, 60 + (seed % 5) * 60);
+    const report = fuzzPages(scratch.path, seed, 40 + (seed % 4) * 40);
     expect({ seed, findings: report.findings }).toEqual({ seed, findings: [] });
   }
 });
