@@ -137,6 +137,10 @@ export interface LogAccess extends LogReader, LogTailReader, LogAppender, LogRaw
    * Idempotent. Throws OBS_LOG_FLASHBACK_REFUSED below what `advanceBase` was told.
    */
   flashback(to: Scn): Promise<LogPosition>;
-  /** The database is durable up to `lsn` (any entry's end): log below it and below every hold may go. */
+  /**
+   * The database is durable up to `lsn` (any entry's end): log below it and below every hold may go, and the log is
+   * never cut below it. Tell it at every start too, before anything may cut the log: a crash can come between a
+   * checkpoint and this call.
+   */
   advanceBase(lsn: Lsn): Promise<void>;
 }

@@ -25,6 +25,7 @@ import type {
   LogPosition,
   LogState,
   NewEntry,
+  ProposalEra,
 } from '../base/log-access.ts';
 import { type LogStreamId, type Lsn, lsn, type Scn, scn } from '../base/scalars.ts';
 import { blockIdOf, blockStart } from '../codec/block-header.ts';
@@ -61,6 +62,13 @@ export interface LogStreamOptions {
   /** a log that is made now begins here (default: LSN 0) and in this access mode (default: APPEND) */
   readonly initialPosition?: LogPosition;
   readonly initialAccessMode?: AccessMode;
+  /**
+   * With `initialPosition`: what the database beside the log already holds (at or behind the position), and the source's
+   * eras up to there. Until the log has reached the one it takes no entries; without the others it could use a
+   * proposal id again.
+   */
+  readonly initialCheckpointLsn?: Lsn;
+  readonly initialHistory?: readonly ProposalEra[];
   /** The process must end: a durable write failed or an invariant broke. Called once. */
   readonly onFatal: (error: ObError) => void;
   readonly logger?: Logger;
@@ -108,6 +116,8 @@ export class LogStream implements LogAccess {
       initial: {
         position: options.initialPosition ?? logStart,
         accessMode: options.initialAccessMode ?? 'APPEND',
+        checkpointLsn: options.initialCheckpointLsn ?? options.initialPosition?.lsn ?? logStart.lsn,
+        history: options.initialHistory ?? [],
       },
     }).catch((error: unknown) => {
       throw error instanceof ObError || error instanceof AssertionError

@@ -4,12 +4,15 @@
  *
  * Must never: take a log of another stream or tenant, report damage as an earlier end (L10), forget a meta image.
  */
+import { assert } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
+import { proposalErasMax } from '../base/limits.ts';
 import type { AccessMode, LogPosition, ProposalEra } from '../base/log-access.ts';
 import { type LogStreamId, type Lsn, lsn, type NodeId, nodeId, proposalId, scn } from '../base/scalars.ts';
 import type { MetaImage } from '../codec/meta-image.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
+import { cutHistory } from '../palf/proposal-history.ts';
 import { BlockStore } from './block-store.ts';
 import { scanLog } from './log-scanner.ts';
 import { MetaFile } from './meta-file.ts';
@@ -28,7 +31,12 @@ export interface RecoveryOptions {
   /** of a log that is made now; an existing one keeps its own */
   readonly blockBytes: number;
   /** where, and in which access mode, a log that is made now begins */
-  readonly initial: { readonly position: LogPosition; readonly accessMode: AccessMode };
+  readonly initial: {
+    readonly position: LogPosition;
+    readonly accessMode: AccessMode;
+    readonly checkpointLsn: Lsn;
+    readonly history: readonly ProposalEra[];
+  };
 }
 
 export interface RecoveredLog {
@@ -77,6 +85,7 @@ async function readMeta(metaFile: MetaFile, options: RecoveryOptions): Promise<M
   const { stream, incarnation, blockBytes, initial } = options;
   const corrupt = (what: string) =>
     new ObError('OBS_LOG_CORRUPT', { stream, lsn: 0, what: `meta image: ${what}` });
+  assert(initial.checkpointLsn >= initial.position.lsn, 'a database is not behind the log it goes on from');
   if (found.kind === 'corrupt') throw corrupt(found.what);
   // Blocks are made after the first meta image is durable.
   const blocks = await new BlockStore(options).list();
@@ -96,9 +105,9 @@ async function readMeta(metaFile: MetaFile, options: RecoveryOptions): Promise<M
     modeVersion: 1,
     referenceScn: initial.position.scn,
     sealed: null,
-    history: [],
+    history: cutHistory(initial.history, initial.position.lsn).slice(-proposalErasMax),
     base: initial.position,
-    checkpointLsn: initial.position.lsn,
+    checkpointLsn: initial.checkpointLsn,
     durableEnd: initial.position.lsn,
     truncateTo: null,
   };

@@ -55,6 +55,12 @@ export function refusalError(refusal: PalfRefusal, context: RefusalContext): ObE
       });
     case 'below-base':
       return new ObError('OBS_LOG_FLASHBACK_REFUSED', { stream, scn: context.scn, base: refusal.base });
+    case 'behind-checkpoint':
+      return new ObError('OBS_LOG_INCOMPLETE', {
+        stream,
+        end: refusal.end,
+        checkpoint: refusal.checkpointLsn,
+      });
     case 'busy':
     case 'single-member':
       return new ObError('OBS_LOG_BUSY', { stream });

@@ -346,6 +346,10 @@ export class PalfCore {
       return this.#refuse(token, { why: 'mode-version', actual: meta.modeVersion });
     if (!mayFollow(meta.accessMode, to))
       return this.#refuse(token, { why: 'mode-transition', from: meta.accessMode, to });
+    // A log that ends before what the database holds would write another history under it.
+    const { checkpointLsn } = must(this.#wanted, 'wanted meta');
+    if (to === 'APPEND' && window.tail.lsn < checkpointLsn)
+      return this.#refuse(token, { why: 'behind-checkpoint', end: window.tail.lsn, checkpointLsn });
     this.#modeChange = input;
     // From here on nothing new is ordered; what is under way is finished first, so that the seal is exact.
     if (window.isEmpty) this.#persistMode(input, now);

@@ -22,6 +22,7 @@ export type PalfRefusal =
   | { readonly why: 'diverged'; readonly at: Lsn }
   | { readonly why: 'block-boundary'; readonly at: Lsn }
   | { readonly why: 'below-base'; readonly base: Lsn }
+  | { readonly why: 'behind-checkpoint'; readonly end: Lsn; readonly checkpointLsn: Lsn }
   | { readonly why: 'busy' }
   | { readonly why: 'closed' }
   | { readonly why: 'single-member' };

@@ -2,7 +2,7 @@
  * The simulated tenant's database: a hash over all entries in order. It stores its position with its data, in one
  * durable file, and replays the log from there after a start.
  */
-import type { LogPosition } from '../../src/base/log-access.ts';
+import type { LogPosition, ProposalEra } from '../../src/base/log-access.ts';
 import { type Lsn, lsn, type Scn, scn } from '../../src/base/scalars.ts';
 import type { Disk } from '../../src/platform/disk.ts';
 
@@ -34,4 +34,5 @@ export function decodeMachine(bytes: Uint8Array): MachineState {
 export interface Snapshot {
   readonly machine: MachineState;
   readonly position: LogPosition;
+  readonly history: readonly ProposalEra[];
 }

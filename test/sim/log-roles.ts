@@ -83,7 +83,8 @@ export class RoleScript {
 
   #failover(): void {
     const { primary, loop } = this.#world;
-    if (this.#world.standby.life?.log.state().accessMode !== 'RAW_WRITE') return;
+    const { life } = this.#world.standby;
+    if (life?.log.state().accessMode !== 'RAW_WRITE' || life.machine.lsn > life.log.state().end.lsn) return;
     this.#begin({ kind: 'failover', step: 'cut', target: undefined });
     // The old primary is lost, or is alive and does not know; from here on it is no part of the history.
     this.#rejoining.set(primary, { lsn: lsn(0), scn: scn(0), checksum: 0 });

@@ -106,7 +106,13 @@ export class LogSite {
         stream: logStreamId(1001),
         incarnation: 'simulated',
         limits: { blockBytes, diskBytesMax: 8 * blockBytes },
-        ...(initial === undefined ? {} : { initialPosition: initial.position }),
+        ...(initial === undefined
+          ? {}
+          : {
+              initialPosition: initial.position,
+              initialCheckpointLsn: initial.machine.lsn,
+              initialHistory: initial.history,
+            }),
         initialAccessMode: accessMode,
         onFatal: error => {
           if (incarnation !== this.#incarnation) return;
@@ -114,6 +120,8 @@ export class LogSite {
           this.crash('process');
         },
       });
+      // A crash may have come between a checkpoint and telling the log of it.
+      if (machine.lsn <= log.state().end.lsn) await log.advanceBase(machine.lsn);
       return { machine, log };
     };
     open().then(
@@ -241,7 +249,9 @@ export class LogSite {
     const life = this.life;
     const machine = this.durableMachine;
     if (life === undefined) return undefined;
+    // A new site's own log may not have reached its machine yet.
+    if (machine.lsn > life.log.state().end.lsn) return undefined;
     const { start } = await life.log.read(machine.lsn, 1);
-    return { machine, position: start };
+    return { machine, position: start, history: life.log.state().proposalHistory };
   }
 }

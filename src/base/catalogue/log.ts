@@ -68,6 +68,11 @@ export const logErrors = {
     message: 'log stream {stream} cannot go from {from} to {to}',
     hint: 'A primary goes to RAW_WRITE first; a log is cut in FLASHBACK only.',
   },
+  OBS_LOG_INCOMPLETE: {
+    kind: 'invalid',
+    message: 'log stream {stream} ends at LSN {end}, but its database already holds LSN {checkpoint}',
+    hint: 'Let this standby catch up before it becomes primary.',
+  },
   OBS_LOG_BUSY: {
     kind: 'unavailable',
     message: 'log stream {stream} is in the middle of another change',

@@ -9,7 +9,8 @@ export const l2: MakeInvariant = world => ({
         mustBe === undefined ||
           kept.lsn < mustBe.lsn ||
           (kept.lsn === mustBe.lsn && kept.checksum === mustBe.checksum),
-        () => `${site.name} was cut at ${kept.lsn} checksum ${kept.checksum}, not at ${mustBe?.lsn} checksum ${mustBe?.checksum}`,
+        () =>
+          `${site.name} was cut at ${kept.lsn} checksum ${kept.checksum}, not at ${mustBe?.lsn} checksum ${mustBe?.checksum}`,
       );
   },
 });
