@@ -12,7 +12,6 @@ import {
   archiverRetryMsMax,
   archiverRetryMsMin,
   archiverStopMs,
-  archiverWaitersMax,
   deletionsMax,
   retiredKeepMs,
   segmentsInFlightMax,
@@ -20,7 +19,7 @@ import {
 } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
 import { type Lsn, lsn, type MonoMs, monoMs } from '../base/scalars.ts';
-import type { ManifestRecord, SealRecord, SegmentRecord } from '../codec/manifest.ts';
+import type { ManifestRecord, SegmentRecord } from '../codec/manifest.ts';
 import type {
   ActivityFailure,
   ActivityResult,
@@ -33,6 +32,7 @@ import type {
   ReadRun,
   RoundState,
 } from './archiver-language.ts';
+import { type Answer, type Waiter, Waiters } from './waiters-core.ts';
 import { describeRound, type Failing, type Mode } from './round-state-core.ts';
 import { type Batch, batchRecords, nextRead, openBatch, withRun } from './batch-core.ts';
 import { type ChainHead, headEpochOf, openRoundOf, ownerOf } from './chain-core.ts';
@@ -45,10 +45,6 @@ type Activity =
   | { readonly kind: 'manifest'; readonly purpose: 'archive' | 'stop' }
   | { readonly kind: 'merge'; readonly merge: Merge }
   | { readonly kind: 'delete'; readonly keys: readonly string[] };
-
-type Waiter =
-  | { readonly kind: 'flush'; readonly token: number; readonly to: Lsn }
-  | { readonly kind: 'seal'; readonly token: number; readonly record: SealRecord };
 
 export class ArchiveCore {
   readonly #settings: ArchiverSettings;
@@ -67,7 +63,7 @@ export class ArchiveCore {
   /** when to look for merges and removals again; null: when the chain has grown */
   #housekeepAt: MonoMs | null = monoMs(0);
   #failing: Failing | null = null;
-  #waiters: readonly Waiter[] = [];
+  readonly #waiters = new Waiters();
   #suspendBy: MonoMs | null = null;
   #held: Lsn | null = null;
   #shown: { state: RoundState; comment: string } = { state: 'PREPARE', comment: '' };
@@ -117,7 +113,7 @@ export class ArchiveCore {
         if (this.#mode.kind !== 'running') return;
         this.#mode = { kind: 'suspended' };
         this.#suspendBy = after(now.mono, archiverStopMs);
-        this.#refuseWaiters({ kind: 'stopped', state: 'SUSPEND' });
+        this.#answer(this.#waiters.refuseAll({ kind: 'stopped', state: 'SUSPEND' }));
         return;
       case 'resume':
         if (this.#mode.kind !== 'suspended') return;
@@ -133,7 +129,7 @@ export class ArchiveCore {
         this.#onWait(input);
         return;
       case 'forget':
-        this.#waiters = this.#waiters.filter(({ token }) => token !== input.token);
+        this.#waiters.forget(input.token);
         return;
       case 'done':
         if (input.generation === this.#generation) this.#onDone(input.result, now);
@@ -155,7 +151,7 @@ export class ArchiveCore {
       case 'suspended':
         this.#mode = { kind: 'stopping', token, until: after(now.mono, archiverStopMs) };
         this.#failing = null;
-        this.#refuseWaiters({ kind: 'stopped', state: 'STOPPING' });
+        this.#answer(this.#waiters.refuseAll({ kind: 'stopped', state: 'STOPPING' }));
         return;
       case 'new':
         this.#mode = { kind: 'stopped' };
@@ -171,11 +167,10 @@ export class ArchiveCore {
   }
 
   #onWait(waiter: Waiter): void {
-    assert(this.#waiters.length < archiverWaitersMax, 'callers of an archiver are bounded');
     if (this.#mode.kind === 'fenced') this.#reply(waiter.token, { kind: 'fenced', epoch: this.#mode.epoch });
     else if (this.#mode.kind !== 'running')
       this.#reply(waiter.token, { kind: 'stopped', state: this.#shown.state });
-    else this.#waiters = [...this.#waiters, waiter];
+    else this.#waiters.add(waiter);
   }
 
   #onDone(result: ActivityResult, now: ArchiverTime): void {
@@ -241,7 +236,8 @@ export class ArchiveCore {
       lasting,
       message: failure.message,
     };
-    if (failure.kind === 'diverged') this.#refuseWaiters({ kind: 'diverged', lsn: lsn(this.#archivedEnd()) });
+    if (failure.kind === 'diverged')
+      this.#answer(this.#waiters.refuseAll({ kind: 'diverged', lsn: lsn(this.#archivedEnd()) }));
   }
 
   #adoptHead(head: ChainHead): void {
@@ -290,16 +286,22 @@ export class ArchiveCore {
     if (!this.#owns(this.#head)) return;
     const sealed = ownerOf(this.#head.state)?.sealed ?? null;
     if (sealed !== null) {
-      this.#settleSealed(sealed);
+      this.#answer(this.#waiters.sealed(sealed));
       if (mode.kind === 'stopping') this.#finishStop();
       return;
     }
-    this.#settleFlushes();
+    this.#answer(this.#waiters.flushedTo(this.#archivedEnd()));
     if (mode.kind === 'stopping') {
       this.#endRound();
       return;
     }
-    if (this.#settleSeals()) return;
+    const { end } = this.#head.state;
+    this.#answer(this.#waiters.refuseSeals(end, this.#settings.epoch));
+    const seal = this.#waiters.sealAt(this.#archivedEnd());
+    if (seal !== null) {
+      this.#write([{ kind: 'sealed', ...seal }], 'archive');
+      return;
+    }
     if (this.#isLogDue(now)) this.#startBatch(now);
     else if (this.#housekeepAt !== null && now.mono >= this.#housekeepAt) this.#keepHouse(now);
   }
@@ -312,7 +314,7 @@ export class ArchiveCore {
     if (headEpoch === epoch && owner?.siteId === siteId) return true;
     if (owner !== null && headEpoch >= epoch) {
       this.#mode = { kind: 'fenced', epoch: headEpoch };
-      this.#refuseWaiters({ kind: 'fenced', epoch: headEpoch });
+      this.#answer(this.#waiters.refuseAll({ kind: 'fenced', epoch: headEpoch }));
       this.#effects.push({ kind: 'fenced', epoch: headEpoch, siteId: owner.siteId });
       return false;
     }
@@ -324,15 +326,9 @@ export class ArchiveCore {
     const pending = must(this.#committed, 'a committed end').lsn - this.#archivedEnd();
     if (pending <= 0) return false;
     this.#pendingSince ??= now.mono;
-    if (this.#isPressing() || pending >= segmentTargetBytes) return true;
+    if (this.#waiters.isPressing(this.#archivedEnd()) || pending >= segmentTargetBytes) return true;
     if (this.#lookAgainAt !== null && now.mono < this.#lookAgainAt) return false;
     return now.mono >= this.#pendingSince + this.#collectMs();
-  }
-
-  /** Somebody waits for log that is not archived yet. */
-  #isPressing(): boolean {
-    const archived = this.#archivedEnd();
-    return this.#waiters.some(waiter => (waiter.kind === 'flush' ? waiter.to : waiter.record.lsn) > archived);
   }
 
   /** Half of the target is for gathering, half for the way to the media. */
@@ -373,7 +369,7 @@ export class ArchiveCore {
     if (
       batch.runs.length === 0 &&
       !run.substantial &&
-      !this.#isPressing() &&
+      !this.#waiters.isPressing(this.#archivedEnd()) &&
       waited < this.#settings.idleMs
     ) {
       this.#abandon();
@@ -445,52 +441,6 @@ export class ArchiveCore {
     this.#mode = { kind: 'stopped' };
   }
 
-  // --- callers that wait ---
-
-  #settleFlushes(): void {
-    const archived = this.#archivedEnd();
-    for (const waiter of this.#waiters) {
-      if (waiter.kind === 'flush' && waiter.to <= archived) this.#reply(waiter.token, { kind: 'ok' });
-    }
-    this.#waiters = this.#waiters.filter(waiter => waiter.kind !== 'flush' || waiter.to > archived);
-  }
-
-  /** True when a seal is being written. */
-  #settleSeals(): boolean {
-    const end = must(this.#head, 'a chain').state.end;
-    for (const waiter of this.#waiters) {
-      if (waiter.kind !== 'seal') continue;
-      const { record } = waiter;
-      const forked =
-        end !== null &&
-        (end.lsn > record.lsn || (end.lsn === record.lsn && end.checksum !== record.checksum));
-      if (forked || record.epoch !== this.#settings.epoch) {
-        this.#waiters = this.#waiters.filter(other => other !== waiter);
-        this.#reply(waiter.token, { kind: 'diverged', lsn: end?.lsn ?? lsn(0) });
-      } else if ((end?.lsn ?? 0) === record.lsn) {
-        this.#write([{ kind: 'sealed', ...record }], 'archive');
-        return true;
-      }
-    }
-    return false;
-  }
-
-  #settleSealed(by: SealRecord): void {
-    for (const waiter of this.#waiters) {
-      const same =
-        waiter.kind === 'seal'
-          ? waiter.record.switchoverId === by.switchoverId && waiter.record.lsn === by.lsn
-          : waiter.to <= by.lsn;
-      this.#reply(waiter.token, same ? { kind: 'ok' } : { kind: 'sealed', by });
-    }
-    this.#waiters = [];
-  }
-
-  #refuseWaiters(outcome: Outcome): void {
-    for (const { token } of this.#waiters) this.#reply(token, outcome);
-    this.#waiters = [];
-  }
-
   // --- small parts ---
 
   #write(records: readonly ManifestRecord[], purpose: 'archive' | 'stop'): void {
@@ -523,6 +473,10 @@ export class ArchiveCore {
 
   #archivedEnd(): number {
     return this.#head?.state.end?.lsn ?? 0;
+  }
+
+  #answer(answers: readonly Answer[]): void {
+    for (const { token, outcome } of answers) this.#reply(token, outcome);
   }
 
   #reply(token: number, outcome: Outcome): void {

@@ -9,7 +9,7 @@ import { type LogStreamId, logStreamId } from '../base/scalars.ts';
 import type { ObjectStore } from '../platform/object-store.ts';
 import { keyPart, keyPartText, TenantLayout, tenantPointerKey, tenantsPrefix } from './layout.ts';
 
-export const archiveVersion = 1;
+const archiveVersion = 1;
 
 export interface ArchivedTenant {
   /** as the site calls it that writes; sites may differ */
@@ -44,7 +44,7 @@ export async function ensureFormat(store: ObjectStore, tenant: ArchivedTenant): 
 }
 
 /** The tenant of a directory; undefined if there is no archive of that incarnation. */
-export async function readFormat(
+async function readFormat(
   store: ObjectStore,
   incarnation: string,
   stream?: LogStreamId,
@@ -96,7 +96,7 @@ export async function findTenant(store: ObjectStore, wanted: WantedTenant): Prom
 }
 
 /** Tenants of an archive, by LIST: may miss very new ones. */
-export async function listTenants(
+async function listTenants(
   store: ObjectStore,
 ): Promise<readonly { readonly name: string; readonly incarnation: string }[]> {
   const keys = await store.list(tenantsPrefix);

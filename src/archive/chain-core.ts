@@ -5,7 +5,7 @@
  * Keeps R2 (no hole inside a round, no conflicting overlap), R3 (numbers and checkpoint SCN only grow, except where a
  * claim cuts), R4 (after a claim nothing but the new epoch writes; after a seal nothing but a claim).
  */
-import { assert, must, unreachable } from '../base/assert.ts';
+import { must, unreachable } from '../base/assert.ts';
 import { archiveEpochsMax, archiveRoundsMax, forkedSegmentsMax } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
 import { type RoleEpoch, roleEpoch, type WallMicros, wallMicros } from '../base/scalars.ts';
@@ -56,16 +56,6 @@ export type PieceRule = Pick<RoundRecord, 'startScn' | 'basePieceId' | 'pieceSwi
 /** The piece a group of this SCN belongs to. */
 export const pieceOf = (round: PieceRule, scn: number): number =>
   round.basePieceId + Math.max(0, Math.floor((scn - round.startScn) / round.pieceSwitchMicros));
-
-/** SCN range [from, until) of a piece. */
-export const pieceRange = (
-  round: PieceRule,
-  pieceId: number,
-): { readonly from: number; readonly until: number } => {
-  assert(pieceId >= round.basePieceId, 'a piece is of its round');
-  const from = round.startScn + (pieceId - round.basePieceId) * round.pieceSwitchMicros;
-  return { from, until: from + round.pieceSwitchMicros };
-};
 
 /** The state after `manifest`. The caller has compared `previousHash`. */
 export function applyManifest(state: ArchiveState, manifest: Manifest): ChainStep {

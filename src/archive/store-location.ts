@@ -9,7 +9,7 @@
  */
 import { ObError } from '../base/errors.ts';
 
-export interface S3Credentials {
+interface S3Credentials {
   readonly accessKeyId: string;
   readonly secretAccessKey: string;
   readonly sessionToken: string | null;

@@ -17,7 +17,7 @@ import { ManifestChain } from './manifest-chain.ts';
 import { SegmentShelf } from './segment-shelf.ts';
 
 /** A hole between rounds: log that was recycled before it was archived, or written while archiving was off. */
-export interface ArchiveHole {
+interface ArchiveHole {
   readonly from: LogPosition;
   readonly to: LogPosition;
 }

@@ -9,7 +9,7 @@ import { backupPiecesMax, manifestBytesMax } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
 import type { WallMicros } from '../base/scalars.ts';
 
-export const backupVersion = 1;
+const backupVersion = 1;
 const magic = 0x4b42424f; // "OBBK"
 const envelopeBytes = 16;
 

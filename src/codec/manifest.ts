@@ -12,7 +12,7 @@ import { manifestBytesMax } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
 import type { LogStreamId, Lsn, RoleEpoch, Scn, WallMicros } from '../base/scalars.ts';
 
-export const manifestVersion = 1;
+const manifestVersion = 1;
 const magic = 0x464d424f; // "OBMF"
 const envelopeBytes = 24;
 
@@ -46,7 +46,7 @@ export interface SealRecord {
   readonly switchoverId: string;
 }
 
-export type RoundEnd = 'STOP' | 'INTERRUPTED';
+type RoundEnd = 'STOP' | 'INTERRUPTED';
 
 export type ManifestRecord =
   | ({ readonly kind: 'claim' } & ClaimRecord)
@@ -95,7 +95,7 @@ export interface EpochRecord extends ClaimRecord {
 }
 
 /** An object that no current manifest needs; removed once readers of older manifests had their time. */
-export interface RetiredObject {
+interface RetiredObject {
   readonly key: string;
   readonly wall: WallMicros;
 }

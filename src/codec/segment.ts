@@ -11,13 +11,13 @@ import { segmentRawBytesMax } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
 import { type LogStreamId, logStreamId, lsn, type RoleEpoch, roleEpoch, scn } from '../base/scalars.ts';
 
-export const segmentHeaderBytes = 176;
-export const segmentVersion = 1;
+const segmentHeaderBytes = 176;
+const segmentVersion = 1;
 
 const magic = 0x4753424f; // "OBSG"
 const incarnationBytesMax = 64;
 
-export type SegmentCompression = 'none' | 'zstd';
+type SegmentCompression = 'none' | 'zstd';
 
 export interface SegmentHeader {
   readonly stream: LogStreamId;
