@@ -177,7 +177,9 @@ function* unseal(context: RoleContext, request: Request<'unseal'>): Procedure<Co
 /** The new primary opened on this site's seal (or this site is a plain standby): pull from it. */
 function* follow(context: RoleContext, request: Request<'follow'>): Procedure<ControlReply> {
   const row = yield* load(context);
-  refuseFenced(context, row);
+  const seen = context.fencing();
+  // The caller's login showed its epoch a moment before: that sign is what this request is about, no newer one.
+  if (row.fenced !== null || (seen !== null && seen.epoch > request.epoch)) refuseFenced(context, row);
   const { epoch, site, address, openings } = request;
   const sign: EpochSign = { epoch, site, address, certainty: 'opened', openings, inherited: true };
   if (epoch < row.epoch) throw staleEpoch({ ...row, epoch }, { epoch: row.epoch, site: row.site });

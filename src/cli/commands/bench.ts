@@ -4,8 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { ObError } from '../../base/errors.ts';
-import { runBench } from '../../bench/bench.ts';
-import { benches } from '../../bench/registry.ts';
 import { runLocal } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { table } from '../output.ts';
@@ -15,7 +13,7 @@ const roundsMin = 5;
 export function addBench(program: Command): void {
   program
     .command('bench')
-    .argument('[name]', `one of: ${benches.map(bench => bench.name).join(', ')}`)
+    .argument('[name]', 'which one; without it, a list')
     .option('--rounds <n>', 'rounds per figure', String(roundsMin))
     .option('--directory <dir>', 'measure the disk under this directory (default: the temporary directory)')
     .option('--json', 'only the JSON line on standard output')
@@ -24,6 +22,8 @@ export function addBench(program: Command): void {
     .action(
       async (name: string | undefined, options: { rounds: string; directory?: string; json?: boolean }) =>
         runLocal(options, async output => {
+          const { benches } = await import('../../bench/registry.ts');
+          const { runBench } = await import('../../bench/bench.ts');
           if (name === undefined) {
             const rows = benches.map(bench => [bench.name, bench.description, JSON.stringify(bench.goals)]);
             output.result(

@@ -1,7 +1,6 @@
 /** `obstandby demo`: everything once, on this machine, with a verdict. */
 import { type Command, Option } from 'commander';
 import { runLocal } from '../command.ts';
-import { runDemo } from '../demo/run.ts';
 import type { TransportKind } from '../demo/transport.ts';
 import { exitCodes } from '../exit-codes.ts';
 
@@ -20,6 +19,7 @@ export function addDemo(program: Command): void {
     )
     .action(async (options: { archive?: TransportKind; keep?: boolean; json?: boolean }) =>
       runLocal(options, async output => {
+        const { runDemo } = await import('../demo/run.ts');
         const result = await runDemo(
           { transport: options.archive ?? 'tcp', keep: options.keep === true },
           output,

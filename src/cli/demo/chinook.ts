@@ -15,7 +15,7 @@ export async function loadChinook(
     const statements = readFileSync(file, 'utf8')
       .replaceAll(/\/\*[\s\S]*?\*\//g, '')
       .split(/;[ \t]*\r?\n/)
-      .map(statement => statement.trim())
+      .map(statement => withBackticks(statement.trim()))
       .filter(statement => statement !== '');
     for (const statement of statements) await connection.query(statement);
     return statements.length;
@@ -23,3 +23,10 @@ export async function loadChinook(
     await connection.end();
   }
 }
+
+/** The file names things as `[Album]`; MySQL clients write backticks. What is between quotes stays. */
+const withBackticks = (statement: string): string =>
+  statement
+    .split("'")
+    .map((part, index) => (index % 2 === 0 ? part.replaceAll(/\[(\w+)\]/g, '`$1`') : part))
+    .join("'");
