@@ -1,0 +1,65 @@
+/** A log on disk goes into a directory archive and comes out of it into another log on disk. */
+import { afterEach, expect, test } from 'vitest';
+import { Archiver } from '../../../src/archive/archiver.ts';
+import { openObjectStore } from '../../../src/archive/open-store.ts';
+import { ArchiveReader } from '../../../src/archive/restore-reader.ts';
+import { must } from '../../../src/base/assert.ts';
+import type { LogPosition } from '../../../src/base/log-access.ts';
+import { logStreamId, roleEpoch } from '../../../src/base/scalars.ts';
+import { nodeClock } from '../../../src/platform/clock.ts';
+import { silentLogger } from '../../../src/platform/logger.ts';
+import { nodeRandom } from '../../../src/platform/random.ts';
+import { append, atEnd, closeSites, openLog, temporaryDirectory } from '../../support/peer-sites.ts';
+
+afterEach(closeSites);
+
+test('blocks, padding and split entries arrive in a standby log byte for byte, while the primary recycles', async () => {
+  const store = await openObjectStore(`file://${temporaryDirectory()}`, {
+    clock: nodeClock,
+    random: nodeRandom,
+    variables: {},
+    access: 'write',
+  });
+  atEnd(() => store.close());
+  const primary = await openLog({ diskBytesMax: 1_048_576 });
+  const archiver = new Archiver({
+    log: primary,
+    store,
+    tenant: { name: 't', incarnation: 'real-log', stream: logStreamId(1001) },
+    epoch: roleEpoch(1),
+    siteId: 'north',
+    operationId: 'bootstrap',
+    openedAt: null,
+    binding: 'Mandatory',
+    pieceSwitchIntervalMs: 50,
+    lagTargetMs: 10,
+    clock: nodeClock,
+    random: nodeRandom,
+    logger: silentLogger,
+    onFenced: () => {},
+    onFatal: error => {
+      throw error;
+    },
+  });
+  archiver.start();
+  atEnd(() => archiver.close());
+  const standby = await openLog({ mode: 'RAW_WRITE' });
+  const reader = new ArchiveReader({ store, clock: nodeClock });
+  let at: LogPosition = standby.state().end;
+  for (let turn = 0; turn < 30; turn += 1) {
+    // from a few bytes to several blocks of 64 KiB
+    const text = 'x'.repeat(turn % 10 === 9 ? 200_000 : 1 + Math.floor(nodeRandom.fraction() * 20_000));
+    const end = await append(primary, text);
+    await archiver.flushTo(end.lsn, 10_000);
+    await primary.advanceBase(end.lsn);
+    for (;;) {
+      const chunk = await reader.read(at, 30_000);
+      if (chunk === undefined) break;
+      at = await standby.rawWrite(chunk);
+    }
+  }
+  expect(primary.state().beginLsn).toBeGreaterThan(0);
+  expect(at).toEqual(primary.state().end);
+  expect(must((await reader.head()).end, 'an end')).toEqual(primary.state().end);
+  expect(archiver.status()).toMatchObject({ state: 'DOING', lagBytes: 0, comment: '' });
+});
