@@ -131,7 +131,13 @@ const message: fc.Arbitrary<PeerMessage> = fc.oneof(
   }),
   fc.record({ kind: fc.constant('subscribed'), id, end: position }),
   fc.record({ kind: fc.constant('snapshot'), id, creditBytes: fc.integer({ min: 0, max: 268_435_456 }) }),
-  fc.record({ kind: fc.constant('snapshot-begin'), id, start: position, pageBytes: whole }),
+  fc.record({
+    kind: fc.constant('snapshot-begin'),
+    id,
+    start: position,
+    proposalHistory: eras,
+    pageBytes: whole,
+  }),
   fc.record({ kind: fc.constant('snapshot-end'), id, minimumLsn: whole.map(lsn), fileBytes: whole }),
   fc.record({
     kind: fc.constant('snapshot-piece'),

@@ -145,6 +145,7 @@ const snapshot = z.object({ id: requestId, creditBytes: whole.max(peerCreditByte
 const snapshotBegin = z.object({
   id: requestId,
   start: position,
+  proposalHistory: eras,
   pageBytes: whole,
 });
 const snapshotEnd = z.object({ id: requestId, minimumLsn: whole.transform(lsn), fileBytes: whole });

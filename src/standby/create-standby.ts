@@ -6,7 +6,7 @@
  * begins anew. The source keeps the log that is needed until the first pull.
  */
 import { ObError } from '../base/errors.ts';
-import type { LogPosition, LogRawWriter, LogReader, LogTailReader } from '../base/log-access.ts';
+import type { LogPosition, LogRawWriter, LogReader, LogTailReader, ProposalEra } from '../base/log-access.ts';
 import { type Lsn, roleEpoch, scnUnlimited } from '../base/scalars.ts';
 import type { PeerDescription } from '../codec/peer-message.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -26,6 +26,10 @@ export interface CopiedCheckpoint extends LogPosition {
 /** Where an empty log begins. */
 interface InitialLog {
   readonly position: LogPosition;
+  /** the copied file holds changes up to here: the log takes no entries of its own before it has come so far */
+  readonly checkpointLsn: Lsn;
+  /** the source's eras: without them a later primary could use a proposal id again */
+  readonly proposalHistory: readonly ProposalEra[];
   readonly blockBytes: number;
 }
 
@@ -96,6 +100,8 @@ export async function createStandby(options: CreateStandbyOptions): Promise<Crea
   await disk.rename(partPath, databasePath);
   const log = await options.openLog({
     position: download.start,
+    checkpointLsn: minimumLsn,
+    proposalHistory: download.proposalHistory,
     blockBytes: source.blockBytes,
   });
   await pullUpTo(minimumLsn, log, options);

@@ -5,7 +5,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { LogChunk, LogPosition } from '../../src/base/log-access.ts';
+import type { LogChunk, LogPosition, ProposalEra } from '../../src/base/log-access.ts';
 import { logStreamId, lsn, type RoleEpoch, roleEpoch, scn, scnUnlimited } from '../../src/base/scalars.ts';
 import { decodeChunk } from '../../src/codec/clog.ts';
 import { EntryAssembler } from '../../src/codec/entry-assembler.ts';
@@ -49,6 +49,8 @@ export async function openLog(
     directory?: string;
     mode?: 'APPEND' | 'RAW_WRITE';
     position?: LogPosition;
+    checkpointLsn?: LogPosition['lsn'];
+    proposalHistory?: readonly ProposalEra[];
     blockBytes?: number;
     diskBytesMax?: number;
   } = {},
@@ -64,6 +66,8 @@ export async function openLog(
       diskBytesMax: options.diskBytesMax ?? 268_435_456,
     },
     ...(options.position === undefined ? {} : { initialPosition: options.position }),
+    ...(options.checkpointLsn === undefined ? {} : { initialCheckpointLsn: options.checkpointLsn }),
+    ...(options.proposalHistory === undefined ? {} : { initialHistory: options.proposalHistory }),
     initialAccessMode: options.mode ?? 'APPEND',
     onFatal: error => {
       throw error;

@@ -4,7 +4,7 @@
  */
 import { must } from '../../base/assert.ts';
 import type { ObError } from '../../base/errors.ts';
-import type { LogPosition } from '../../base/log-access.ts';
+import type { LogPosition, ProposalEra } from '../../base/log-access.ts';
 import type { Lsn } from '../../base/scalars.ts';
 import type { PeerMessageOf } from '../../codec/peer-message.ts';
 
@@ -35,6 +35,11 @@ export class SnapshotDownload {
   /** The log continues the copy from here. */
   get start(): LogPosition {
     return must(this.#begin, 'a snapshot that has begun').start;
+  }
+
+  /** The source's eras, up to its end when the copy began. */
+  get proposalHistory(): readonly ProposalEra[] {
+    return must(this.#begin, 'a snapshot that has begun').proposalHistory;
   }
 
   get pageBytes(): number {

@@ -49,6 +49,7 @@ export class SnapshotSender {
         kind: 'snapshot-begin',
         id: this.#id,
         start: { lsn: source.startLsn, scn: scn(source.startScn), checksum: source.startChecksum },
+        proposalHistory: [...log.state().proposalHistory],
         pageBytes: source.pageBytes,
       });
       while (await this.#mayGoOn()) {

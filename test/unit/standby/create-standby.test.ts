@@ -83,8 +83,7 @@ async function create(
       expect(existsSync(join(directory, 'tenant.db'))).toBe(false);
       checkpoints.push(checkpoint);
     },
-    openLog: initial =>
-      openLog({ mode: 'RAW_WRITE', position: initial.position, blockBytes: initial.blockBytes }),
+    openLog: initial => openLog({ mode: 'RAW_WRITE', ...initial }),
     pullTimeoutMs: 10_000,
     clock: nodeClock,
     random: nodeRandom,
@@ -120,6 +119,7 @@ test('a standby gets the file, its checkpoint, and log up to where the copy is w
   expect(created.minimumLsn).toBeGreaterThan(start.lsn);
   expect(created.log.state()).toMatchObject({ baseLsn: start.lsn, accessMode: 'RAW_WRITE' });
   expect(created.log.state().end.lsn).toBeGreaterThanOrEqual(created.minimumLsn);
+  expect(created.log.state().proposalHistory).toEqual(primary.state().proposalHistory);
   expect(progress.at(-1)).toBe(file.length);
   expect(source.closed).toBe(true);
 });
