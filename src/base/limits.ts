@@ -230,26 +230,12 @@ export const roleEffectsMax = 10_000;
 export const roleRebaseMax = 8;
 /** Role commands and peer requests of one tenant in progress at once. */
 export const roleProceduresMax = 64;
-/** A control request or reply between sites, encoded. */
-export const controlBytesMax = 65_536;
 /** Characters of one text field of a control request. */
 export const controlTextLengthMax = 1_024;
-/** How long a switchover lets running writes finish before it rolls them back. */
-export const roleDrainMsDefault = 5_000;
-/** How long a standby waits for the sealed end. */
-export const roleCatchUpMsDefault = 60_000;
-/** Pause between two tries of the restart check, and of a fence notice. */
-export const roleFenceRetryMsDefault = 2_000;
 /** Sites asked in one restart check or probe. */
 export const roleProbesMax = 64;
-/** Rows of the event history; the oldest go first. */
-export const eventHistoryMax = 10_000;
 /** Role operations whose journal is kept per tenant. */
 export const roleJournalsMax = 100;
-/** Calls that wait for the sys tenant's session at once. */
-export const sysStoreWaitersMax = 4_096;
-/** Rows one query of the sys store may return. */
-export const sysStoreRowsMax = 100_000;
 
 // --- tenant engine ---
 /** Prepared statements kept per connection, and texts remembered that came once. */
@@ -308,7 +294,7 @@ export const dialectNestingMax = 200;
 export const dialectStatementsMax = 10_000;
 /** Translated statements kept by text; a longer text is translated each time. */
 export const dialectTemplatesMax = 2_048;
-export const dialectTemplateTextMax = 16_384;
+export const dialectTemplateTextMax = 8_192;
 /** Queries over the views that wait for the view thread. */
 export const viewQueriesWaitingMax = 256;
 /** View threads given up because a query did not end, before new queries are refused. */

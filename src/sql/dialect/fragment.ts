@@ -68,13 +68,14 @@ export const textOf = (fragment: Fragment): string =>
 /** A string as an SQLite literal. Text with NUL cannot stand in a statement, so it goes as bytes. */
 export function quoteText(value: string): string {
   if (value.includes('\0')) return `CAST(${quoteBytes(Buffer.from(value, 'utf8'))} AS TEXT)`;
-  return `'${value.replaceAll("'", "''")}'`;
+  return value.includes("'") ? `'${value.replaceAll("'", "''")}'` : `'${value}'`;
 }
 
 export const quoteBytes = (bytes: Uint8Array): string => `x'${Buffer.from(bytes).toString('hex')}'`;
 
 /** A name as an SQLite identifier. */
-export const quoteName = (name: string): string => `"${name.replaceAll('"', '""')}"`;
+export const quoteName = (name: string): string =>
+  name.includes('"') ? `"${name.replaceAll('"', '""')}"` : `"${name}"`;
 
 /** A value as SQLite text. */
 export function quoteCell(value: Cell): string {

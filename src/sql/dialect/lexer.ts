@@ -34,8 +34,8 @@ export interface Token {
   readonly text: string;
   /** lower case of a word; '' for every other kind, so that keywords are never mistaken for quoted names */
   readonly lower: string;
-  /** value of a blob literal */
-  readonly bytes?: Uint8Array;
+  /** value of a blob literal, else null */
+  readonly bytes: Uint8Array | null;
   /** white space or a comment stands before it */
   readonly spaced: boolean;
 }
@@ -66,6 +66,8 @@ const isHex = (code: number): boolean =>
 const symbols3 = new Set(['<=>', '->>']);
 const symbols2 = new Set(['<=', '>=', '<>', '!=', '&&', '||', '<<', '>>', ':=', '->']);
 const symbols1 = new Set('()[],.;+-*/%<>=!&|^~{}:');
+/** characters a longer symbol may start with */
+const longSymbolStarts = new Set('<>!&|:-');
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The bytes of a text whose characters are bytes, as UTF-8 text; null where they are not UTF-8. */
@@ -135,9 +137,8 @@ class Lexer {
     this.error ??= { position, what };
   }
 
-  #push(kind: TokenKind, start: number, text: string, lower = '', bytes?: Uint8Array): void {
-    const token = { kind, start, end: this.#at, text, lower, spaced: this.#spaced };
-    this.tokens.push(bytes === undefined ? token : { ...token, bytes });
+  #push(kind: TokenKind, start: number, text: string, lower = '', bytes: Uint8Array | null = null): void {
+    this.tokens.push({ kind, start, end: this.#at, text, lower, bytes, spaced: this.#spaced });
   }
 
   #skipBlank(): void {
@@ -217,11 +218,14 @@ class Lexer {
   }
 
   #symbol(start: number, text: string): void {
-    const three = text.slice(start, start + 3);
-    const two = three.slice(0, 2);
-    const one = three.slice(0, 1);
-    const found = symbols3.has(three) ? three : symbols2.has(two) ? two : symbols1.has(one) ? one : null;
-    if (found === null) return this.#fail(start, 'this character has no meaning here');
+    const one = text.charAt(start);
+    if (!symbols1.has(one)) return this.#fail(start, 'this character has no meaning here');
+    let found = one;
+    if (longSymbolStarts.has(one)) {
+      const three = text.slice(start, start + 3);
+      const two = three.slice(0, 2);
+      found = symbols3.has(three) ? three : symbols2.has(two) ? two : one;
+    }
     if (found === ';') this.semicolons.push(this.tokens.length);
     this.#at += found.length;
     this.#push('symbol', start, found);
@@ -267,10 +271,10 @@ class Lexer {
     if (lower === '_binary' && last.kind === 'string') {
       const bytes = Buffer.from(this.#rawOf(at, quote), this.#mode.textIsBytes ? 'latin1' : 'utf8');
       this.tokens[this.tokens.length - 1] = { ...last, kind: 'blob', text: '', bytes };
-    } else if (lower !== '_binary' && last.kind === 'blob' && last.bytes !== undefined) {
+    } else if (lower !== '_binary' && last.kind === 'blob' && last.bytes !== null) {
       const value = textOfBytes(Buffer.from(last.bytes).toString('latin1'));
       if (value === null) this.#fail(start, 'these bytes are not UTF-8');
-      else this.tokens[this.tokens.length - 1] = { ...last, kind: 'string', text: value };
+      else this.tokens[this.tokens.length - 1] = { ...last, kind: 'string', text: value, bytes: null };
     }
     return true;
   }

@@ -24,7 +24,7 @@ const text = fc.string({
 
 const literal = (value: string, quote: string, choices: readonly boolean[]): string =>
   quote +
-  [...value]
+  Array.from(value)
     .map((character, index) => {
       if (character === quote) return choices[index % choices.length] === true ? quote + quote : `\\${quote}`;
       if (character === '\\') return '\\\\';

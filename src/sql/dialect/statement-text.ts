@@ -35,8 +35,10 @@ export function nearOf(token: Token | undefined): string {
 export class StatementText {
   readonly text: string;
   readonly tokens: readonly Token[];
-  readonly #partners: Int32Array;
-  readonly #parameterNumbers: Int32Array;
+  /** by bracket */
+  readonly #partners = new Map<number, number>();
+  /** by parameter */
+  readonly #parameterNumbers = new Map<number, number>();
   readonly parameterCount: number;
 
   /** Throws OBS_SQL_PARSE for text that cannot be read, several statements, or brackets that do not pair. */
@@ -49,8 +51,6 @@ export class StatementText {
     const inner = semicolons[0];
     if (inner !== undefined && inner < count) throw syntaxError(text, tokens[inner]?.start ?? 0, "';'");
     this.tokens = count === tokens.length ? tokens : tokens.slice(0, count);
-    this.#partners = new Int32Array(count).fill(-1);
-    this.#parameterNumbers = new Int32Array(count);
     this.parameterCount = this.#pair();
   }
 
@@ -62,7 +62,7 @@ export class StatementText {
     const open: number[] = [];
     let parameters = 0;
     this.tokens.forEach((token, index) => {
-      if (token.kind === 'parameter') this.#parameterNumbers[index] = parameters++;
+      if (token.kind === 'parameter') this.#parameterNumbers.set(index, parameters++);
       if (token.kind !== 'symbol') return;
       if (token.text === '(') {
         if (open.length >= dialectNestingMax) throw this.errorAt(index);
@@ -70,8 +70,8 @@ export class StatementText {
       } else if (token.text === ')') {
         const partner = open.pop();
         if (partner === undefined) throw this.errorAt(index);
-        this.#partners[partner] = index;
-        this.#partners[index] = partner;
+        this.#partners.set(partner, index);
+        this.#partners.set(index, partner);
       }
     });
     if (open.length > 0) throw this.errorAt(this.tokens.length);
@@ -85,12 +85,12 @@ export class StatementText {
 
   /** Index of the bracket that closes (or opens) the one at `index`. */
   partner(index: number): number {
-    return this.#partners[index] ?? -1;
+    return this.#partners.get(index) ?? -1;
   }
 
   /** Which of the client's `?` the token at `index` is, from 0. */
   parameterNumber(index: number): number {
-    return this.#parameterNumbers[index] ?? 0;
+    return this.#parameterNumbers.get(index) ?? 0;
   }
 
   word(index: number): string {

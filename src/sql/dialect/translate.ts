@@ -34,6 +34,10 @@ interface KeptTemplate {
   readonly shapes: readonly (readonly [string, TableShape | null])[];
   /** made already, when nothing of it depends on the session */
   readonly plans: readonly Plan[] | null;
+  /** of the session it was translated for */
+  readonly mode: string;
+  /** asked for since it was last passed over for removal */
+  used: boolean;
 }
 
 const plainClasses: Readonly<Record<string, StatementClass>> = {
@@ -44,7 +48,7 @@ const plainClasses: Readonly<Record<string, StatementClass>> = {
 
 /** One dialect serves all sessions of a process: its templates depend on text and lexical mode alone. */
 export class MysqlDialect implements Dialect {
-  /** least recently used first */
+  /** by text; oldest first */
   readonly #templates = new Map<string, KeptTemplate>();
 
   /** Throws OBS_SQL_TOO_MANY_STATEMENTS. Text that cannot be read stays in one piece, for `translate` to refuse. */
@@ -94,11 +98,10 @@ export class MysqlDialect implements Dialect {
       const kind = plainClasses[text.charAt(0).toLowerCase()] ?? 'select';
       return [{ kind: 'engine', class: kind, sql: text, stable: true }];
     }
-    const key = templateKey(text, context);
-    const kept = this.#templates.get(key);
-    if (kept !== undefined && kept.shapes.every(([name, shape]) => context.table(name) === shape)) {
-      this.#templates.delete(key);
-      this.#templates.set(key, kept);
+    const mode = modeOf(context);
+    const kept = this.#templates.get(text);
+    if (kept?.mode === mode && kept.shapes.every(([name, shape]) => context.table(name) === shape)) {
+      kept.used = true;
       return plansOf(kept, context);
     }
     const statement = new StatementText(text, context);
@@ -112,29 +115,39 @@ export class MysqlDialect implements Dialect {
     const made = dataTemplate(statement, shapeOf, context);
     if (made === null) return planOther(statement, shapeOf, context);
     const template = finish(made.fragment);
-    const entry: KeptTemplate = { ...made, template, shapes: [...used], plans: null };
+    const entry: KeptTemplate = { ...made, template, shapes: [...used], plans: null, mode, used: false };
     const fixed = template.parameters.every(parameter => parameter.kind === 'client');
     const finished = fixed ? { ...entry, plans: plansOf(entry, context) } : entry;
-    this.#keep(key, text, finished);
+    this.#keep(text, finished);
     return plansOf(finished, context);
   }
 
-  #keep(key: string, text: string, kept: KeptTemplate): void {
+  /** Most texts come once, so a template stays only if it was asked for again before its turn to go. */
+  #keep(text: string, kept: KeptTemplate): void {
     if (text.length > dialectTemplateTextMax) return;
-    this.#templates.set(key, kept);
+    this.#templates.delete(text);
+    this.#templates.set(text, kept);
     if (this.#templates.size <= dialectTemplatesMax) return;
-    const [oldest] = this.#templates.keys();
-    if (oldest !== undefined) this.#templates.delete(oldest);
+    for (const [oldest, candidate] of this.#templates) {
+      this.#templates.delete(oldest);
+      if (!candidate.used) return;
+      candidate.used = false;
+      this.#templates.set(oldest, candidate);
+    }
   }
 }
 
-const templateKey = (text: string, context: DialectContext): string => {
-  const mode =
+/** What besides its text decides how a statement is read. */
+function modeOf(context: DialectContext): string {
+  const lexical =
     (context.noBackslashEscapes ? 1 : 0) + (context.ansiQuotes ? 2 : 0) + (context.textIsBytes ? 4 : 0);
-  const schema =
-    context.schema === 'oceanbase' || context.schema === 'information_schema' ? context.schema : '';
-  return `${mode}${schema}:${text}`;
-};
+  const { schema } = context;
+  return schema === 'oceanbase' || schema === 'information_schema'
+    ? `${lexical}${schema}`
+    : (modeNames[lexical] ?? '');
+}
+
+const modeNames: readonly string[] = Array.from({ length: 8 }, (_, lexical) => String(lexical));
 
 function plansOf(kept: KeptTemplate, context: DialectContext): readonly Plan[] {
   if (kept.plans !== null) return kept.plans;
