@@ -1,3 +1,8 @@
+/**
+ * Every bound of a queue, window, loop, frame or message that is no configuration, by part. Each says what it bounds, and in
+ * which unit.
+ */
+
 // --- server ---
 /** A configuration file larger than this is not one. */
 export const configBytesMax = 1_048_576;

@@ -1,5 +1,6 @@
 /** The role manager's store over the sys tenant: the row and the journal change together or not at all. */
 import { must } from '../base/assert.ts';
+import { roleJournalsMax } from '../base/limits.ts';
 import type { TenantId } from '../base/scalars.ts';
 import type { RoleStore } from '../role/ports.ts';
 import type { RoleRow } from '../role/row.ts';
@@ -64,7 +65,7 @@ export class SysRoleStore implements RoleStore {
     return rows.map(row => JSON.parse(String(row['entry'])) as JournalEntry);
   }
 
-  /** The key is (operation, site, step); a repeat overwrites and keeps its place. */
+  /** The key is (operation, site, step); a repeat overwrites and keeps its place. The oldest operations go. */
   async #write({ run }: Statements, entries: readonly JournalEntry[]): Promise<void> {
     for (const entry of entries) {
       await run(
@@ -79,6 +80,14 @@ export class SysRoleStore implements RoleStore {
         JSON.stringify(entry),
       );
     }
+    await run(
+      `DELETE FROM __obs_role_journal WHERE tenant_id = ? AND operation_id NOT IN (
+         SELECT operation_id FROM __obs_role_journal WHERE tenant_id = ?
+         GROUP BY operation_id ORDER BY max(begun) DESC LIMIT ?)`,
+      this.#id,
+      this.#id,
+      roleJournalsMax,
+    );
   }
 }
 

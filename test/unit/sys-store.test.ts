@@ -1,0 +1,122 @@
+/** The root service's store: role rows change by compare-and-set together with their journal, secrets are sealed. */
+import { afterEach, expect, test } from 'vitest';
+import { SecretBox } from '../../src/cluster/secret-box.ts';
+import { SysStore } from '../../src/cluster/sys-store.ts';
+import { roleJournalsMax } from '../../src/base/limits.ts';
+import { roleEpoch, type TenantId, wallMicros } from '../../src/base/scalars.ts';
+import { nodeRandom } from '../../src/platform/random.ts';
+import { newPrimaryRow, type RoleRow } from '../../src/role/row.ts';
+import type { JournalEntry } from '../../src/role/steps.ts';
+import { DirectEngine } from '../support/direct-engine.ts';
+
+const key = new Uint8Array(32).fill(7);
+const opened: DirectEngine[] = [];
+
+afterEach(async () => {
+  for (const engine of opened.splice(0)) await engine.close();
+});
+
+async function openStore(engine = new DirectEngine()): Promise<{ store: SysStore; engine: DirectEngine }> {
+  opened.push(engine);
+  return { store: await SysStore.open(engine.engine, new SecretBox(key, nodeRandom)), engine };
+}
+
+async function withTenant(store: SysStore): Promise<{ id: TenantId; row: RoleRow }> {
+  const createTime = wallMicros(5);
+  const { id } = await store.addTenant({ name: 'shop', incarnation: 'i-1', createTime, pageBytes: 4096 });
+  const row = newPrimaryRow({ tenant: 'shop', incarnation: 'i-1', site: 'A' }, createTime);
+  await store.insertRole(id, row);
+  return { id, row };
+}
+
+const entry = (step: JournalEntry['step'], state: JournalEntry['state']): JournalEntry => ({
+  operationId: 'op-1',
+  kind: 'switchover',
+  site: 'A',
+  step,
+  state,
+  detail: '',
+  startTime: wallMicros(1),
+  endTime: null,
+});
+
+test('a role row comes back as it was stored, and a change by compare-and-set is the new row', async () => {
+  const { store } = await openStore();
+  const { id, row } = await withTenant(store);
+  const roles = store.roleStore(id, () => {});
+  expect(await roles.load()).toEqual(row);
+  const next = { ...row, revision: 2, epoch: roleEpoch(2) };
+  expect(await roles.compareAndSet(row, next, [])).toEqual({ stored: true, row: next });
+  expect(await roles.load()).toEqual(next);
+});
+
+test('a change that reasoned about an older row is refused with the row that is there, its journal unwritten', async () => {
+  const { store } = await openStore();
+  const { id, row } = await withTenant(store);
+  const roles = store.roleStore(id, () => {});
+  const winner = { ...row, revision: 2, epoch: roleEpoch(3) };
+  const loser = { ...row, revision: 2, epoch: roleEpoch(2) };
+  const answers = await Promise.all([
+    roles.compareAndSet(row, winner, [entry('T0', 'done')]),
+    roles.compareAndSet(row, loser, [entry('T1', 'done')]),
+  ]);
+  expect(answers.map(({ stored }) => stored)).toEqual([true, false]);
+  expect(answers[1]?.row).toEqual(winner);
+  expect((await roles.readJournal('op-1')).map(({ step }) => step)).toEqual(['T0']);
+});
+
+test('a step journaled again keeps its place and shows its newest state', async () => {
+  const { store } = await openStore();
+  const { id } = await withTenant(store);
+  const roles = store.roleStore(id, () => {});
+  await roles.writeJournal([entry('T0', 'done'), entry('T1', 'running')]);
+  await roles.writeJournal([entry('O3', 'running')]);
+  await roles.writeJournal([entry('T1', 'done')]);
+  const journal = await roles.readJournal('op-1');
+  expect(journal.map(({ step, state }) => `${step} ${state}`)).toEqual(['T0 done', 'T1 done', 'O3 running']);
+  expect(await roles.readJournal('op-2')).toEqual([]);
+});
+
+test('the journals of the newest operations are kept, those of older ones go', async () => {
+  const { store } = await openStore();
+  const { id } = await withTenant(store);
+  const roles = store.roleStore(id, () => {});
+  const operations = Array.from({ length: roleJournalsMax + 2 }, (_, index) => `op-${index}`);
+  await roles.writeJournal(operations.map(operationId => ({ ...entry('T0', 'done'), operationId })));
+  expect(await roles.readJournal('op-0')).toEqual([]);
+  expect(await roles.readJournal('op-1')).toEqual([]);
+  expect(await roles.readJournal('op-2')).toHaveLength(1);
+  expect(await roles.readJournal(operations.at(-1) ?? '')).toHaveLength(1);
+});
+
+test('the beginning of a step is announced once it is durable, and only then', async () => {
+  const { store } = await openStore();
+  const { id, row } = await withTenant(store);
+  const begun: string[] = [];
+  const roles = store.roleStore(id, step => begun.push(step));
+  const next: RoleRow = { ...row, revision: 2, step: 'B2' };
+  await roles.compareAndSet(row, next, []);
+  await roles.compareAndSet(row, { ...row, revision: 2, step: 'O6' }, []);
+  expect(begun).toEqual(['B2']);
+});
+
+test('the store opens again on its tables and finds what it had', async () => {
+  const { store, engine } = await openStore();
+  const { id, row } = await withTenant(store);
+  await store.close();
+  const { store: again } = await openStore(engine);
+  expect(await again.roleStore(id, () => {}).load()).toEqual(row);
+  expect((await again.tenants()).map(({ name }) => name)).toEqual(['shop']);
+});
+
+test('a sealed secret opens under its own key and context alone', () => {
+  const box = new SecretBox(key, nodeRandom);
+  const sealed = box.seal('s3 key', 'archive 1002');
+  expect(box.open(sealed, 'archive 1002')).toBe('s3 key');
+  expect(Buffer.from(sealed).includes('s3 key')).toBe(false);
+  expect(() => box.open(sealed, 'archive 1003')).toThrow();
+  expect(() => new SecretBox(new Uint8Array(32), nodeRandom).open(sealed, 'archive 1002')).toThrow();
+  const flipped = Uint8Array.from(sealed);
+  flipped[20] = (flipped[20] ?? 0) ^ 1;
+  expect(() => box.open(flipped, 'archive 1002')).toThrow();
+});
