@@ -76,6 +76,7 @@ export async function writeBaseBackup(options: BackupOptions): Promise<BackupRec
     pageBytes: snapshot.pageBytes,
     fileBytes,
     blockBytes: options.blockBytes,
+    proposalHistory: options.log.state().proposalHistory.filter(era => era.startLsn <= snapshot.startLsn),
     start: { lsn: snapshot.startLsn, scn: snapshot.startScn, checksum: snapshot.startChecksum },
     minimum,
     pieces,

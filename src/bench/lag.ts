@@ -26,7 +26,7 @@ async function run(context: BenchContext): Promise<Record<string, number>> {
     } finally {
       await tcp.stop();
     }
-    const uri = `file://${join(context.directory, 'archive')}`;
+    const uri = `file://${join(context.directory, 'archive')}?create=true`;
     await primary.api.call('archive-dest', { name: benchTenant, dest: `LOCATION=${uri}` });
     await primary.api.call('archive-start', { name: benchTenant });
     await primary.api.call('backup', { name: benchTenant });

@@ -127,7 +127,16 @@ export async function createFromArchive(
     if (backup !== null) await restoreFile(host, store, backup, paths, progress);
     const start = backup?.start ?? { lsn: lsn(0), scn: scn(0), checksum: 0 };
     const blockBytes = backup?.blockBytes ?? host.settings.blockBytes;
-    log = await openUnitLog(host, { ...tenant, incarnation }, { position: start, blockBytes });
+    log = await openUnitLog(
+      host,
+      { ...tenant, incarnation },
+      {
+        position: start,
+        checkpointLsn: backup?.minimum.lsn ?? start.lsn,
+        proposalHistory: backup?.proposalHistory ?? [],
+        blockBytes,
+      },
+    );
     await pullTo(
       host,
       tenant,

@@ -5,8 +5,8 @@
  * A tenant opens as a follower whatever it was; only the role manager promotes it, after its restart check (W6).
  */
 import { ObError } from '../base/errors.ts';
-import type { LogPosition } from '../base/log-access.ts';
-import { logStreamId, type LogStreamId, type RoleEpoch } from '../base/scalars.ts';
+import type { LogPosition, ProposalEra } from '../base/log-access.ts';
+import { logStreamId, type LogStreamId, type Lsn, type RoleEpoch } from '../base/scalars.ts';
 import { LogStream } from '../logstream/log-stream.ts';
 import { RoleDriver } from '../role/driver.ts';
 import type { RoleView } from '../role/core.ts';
@@ -237,6 +237,7 @@ export class TenantUnit {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    this.#host.forgetFollowers(this.record.incarnation);
     await this.role.close();
     await this.archive.close();
     await this.pull.close();
@@ -245,11 +246,20 @@ export class TenantUnit {
   }
 }
 
+/** Where the log of a copied tenant begins, and what its copy knows of the history before. */
+export interface InitialUnitLog {
+  readonly position: LogPosition;
+  /** the copied file holds changes up to here */
+  readonly checkpointLsn: Lsn;
+  readonly proposalHistory: readonly ProposalEra[];
+  readonly blockBytes: number;
+}
+
 /** Opens the log of a tenant; `initial` for one that is made now and does not begin at LSN 0. */
 export function openUnitLog(
   host: UnitHost,
   record: Pick<StoredTenant, 'id' | 'incarnation' | 'name'>,
-  initial?: { readonly position: LogPosition; readonly blockBytes: number },
+  initial?: InitialUnitLog,
 ): Promise<LogStream> {
   const { settings } = host;
   return LogStream.open({
@@ -264,7 +274,12 @@ export function openUnitLog(
     },
     ...(initial === undefined
       ? {}
-      : { initialPosition: initial.position, initialAccessMode: 'RAW_WRITE' as const }),
+      : {
+          initialPosition: initial.position,
+          initialCheckpointLsn: initial.checkpointLsn,
+          initialHistory: initial.proposalHistory,
+          initialAccessMode: 'RAW_WRITE' as const,
+        }),
     onFatal: host.onFatal,
     logger: host.logger.child({ tenant: record.name }),
   });

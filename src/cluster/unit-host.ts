@@ -41,6 +41,8 @@ export interface UnitHost {
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** standbys that pull from the tenant now, or lately did */
   followers(incarnation: string): readonly FollowerView[];
+  /** the tenant is closed or dropped: cuts its followers and lets go of the log kept for them */
+  forgetFollowers(incarnation: string): void;
   /** a step of a role change is durably begun: tests stop the process here */
   reached(point: string): void;
   /** the process must end */

@@ -5,8 +5,8 @@
 import { crc32 } from 'node:zlib';
 import { z } from 'zod';
 import { assert } from '../base/assert.ts';
-import { backupPiecesMax, manifestBytesMax } from '../base/limits.ts';
-import type { LogPosition } from '../base/log-access.ts';
+import { backupPiecesMax, manifestBytesMax, peerErasMax } from '../base/limits.ts';
+import type { LogPosition, ProposalEra } from '../base/log-access.ts';
 import type { WallMicros } from '../base/scalars.ts';
 
 const backupVersion = 1;
@@ -33,6 +33,8 @@ export interface BackupRecord {
   readonly fileBytes: number;
   /** of the log's block files: a log that takes over its groups has blocks of the same size */
   readonly blockBytes: number;
+  /** the log's eras up to `start`: a log that goes on from there must not use a proposal id again */
+  readonly proposalHistory: readonly ProposalEra[];
   /** replay begins here */
   readonly start: LogPosition;
   /** the copy is consistent from here on */
@@ -56,6 +58,7 @@ const schema = z.strictObject({
   pageBytes: whole.min(512).max(65_536),
   fileBytes: whole,
   blockBytes: whole.min(1),
+  proposalHistory: z.array(z.strictObject({ proposalId: whole, startLsn: whole })).max(peerErasMax),
   start: position,
   minimum: position,
   pieces: z

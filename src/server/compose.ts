@@ -149,6 +149,7 @@ async function start(
     },
     variables: process.env,
     followers: incarnation => logServer?.followers(incarnation) ?? [],
+    forgetFollowers: incarnation => logServer?.forget(incarnation),
     reached: killPoint(process.env['OBSTANDBY_KILL_AT']),
     onFatal,
   };
@@ -168,6 +169,8 @@ async function start(
     site: directory.siteId,
     advertise: () => host.advertise(),
     directory: peerDirectory(registry),
+    // Half of the disk: a follower that is further behind reads the archive, and never stops the primary.
+    followerHoldBytesMax: Math.floor(config.log.diskBytesMax / 2),
     clock: nodeClock,
     random: nodeRandom,
     logger,

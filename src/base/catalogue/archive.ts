@@ -116,4 +116,28 @@ export const archiveErrors = {
     hint: 'Choose an SCN in that range.',
     mysql: { number: 4018, sqlState: 'HY000' },
   },
+  OBS_ARCHIVE_DEST_INVALID: {
+    kind: 'invalid',
+    message: 'the archive destination is not valid: {problems}',
+    hint: 'Write it as LOCATION=file:///dir or LOCATION=s3://bucket/prefix, with BINDING=, PIECE_SWITCH_INTERVAL=, LAG_TARGET= if wanted.',
+    mysql: { number: 1210, sqlState: 'HY000' },
+  },
+  OBS_ARCHIVE_NOT_CONFIGURED: {
+    kind: 'invalid',
+    message: 'tenant {tenant} has no archive destination',
+    hint: "Set one: ALTER SYSTEM SET LOG_ARCHIVE_DEST = 'LOCATION=…', or obstandby archive dest.",
+    mysql: { number: 9086, sqlState: 'HY000' },
+  },
+  OBS_ARCHIVE_ALREADY_ON: {
+    kind: 'invalid',
+    message: 'log archiving of tenant {tenant} is on',
+    hint: 'Turn it off first (NOARCHIVELOG) to change its destination.',
+    mysql: { number: 9091, sqlState: 'HY000' },
+  },
+  OBS_ARCHIVE_ALREADY_OFF: {
+    kind: 'invalid',
+    message: 'log archiving of tenant {tenant} is off',
+    hint: 'There is nothing to turn off.',
+    mysql: { number: 9092, sqlState: 'HY000' },
+  },
 } as const satisfies Record<string, CatalogueRow>;

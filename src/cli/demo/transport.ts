@@ -50,7 +50,7 @@ function tcpTransport({ tenant, password, progress }: TransportOptions): DemoTra
 }
 
 function archiveTransport({ kind, tenant, directory, progress }: TransportOptions): DemoTransport {
-  const uri = kind === 'file' ? `file://${join(directory, 'archive')}` : s3Uri();
+  const uri = kind === 'file' ? `file://${join(directory, 'archive')}?create=true` : s3Uri();
   const dest = `LOCATION=${uri}`;
   return {
     kind,

@@ -92,6 +92,7 @@ const backup: fc.Arbitrary<BackupRecord> = fc.record({
   pageBytes: fc.constantFrom(512, 4_096, 65_536),
   fileBytes: whole,
   blockBytes: fc.constant(16_777_216),
+  proposalHistory: fc.constant([]),
   start: fc.constant({ lsn: lsn(10), scn: scn(20), checksum: 30 }),
   minimum: fc.constant({ lsn: lsn(40), scn: scn(50), checksum: 60 }),
   pieces: fc.array(
