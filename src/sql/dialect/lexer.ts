@@ -109,6 +109,8 @@ class Lexer {
   #at = 0;
   #spaced = false;
   #depthOfVersioned = 0;
+  /** the next backslash is here, as far as it was looked for */
+  #backslashAt = -1;
   readonly tokens: Token[] = [];
   readonly semicolons: number[] = [];
   error: LexError | null = null;
@@ -283,6 +285,7 @@ class Lexer {
   #rawOf(at: number, quote: number): string {
     const keep = this.#at;
     this.#at = at;
+    this.#backslashAt = -1;
     const value = this.#literal(at, quote) ?? '';
     this.#at = keep;
     return value;
@@ -346,34 +349,43 @@ class Lexer {
     this.#push('blob', start, '', '', Buffer.from(even, 'hex'));
   }
 
-  /** Unescaped characters up to the closing quote; leaves the position behind it. */
+  /** Unescaped characters up to the closing quote; leaves the position behind it. Jumps from mark to mark: values may be long. */
   #literal(start: number, quote: number): string | null {
     const text = this.#text;
-    const escapes = !this.#mode.noBackslashEscapes;
+    const mark = quote === 39 ? "'" : quote === 34 ? '"' : '`';
     let value = '';
     let from = this.#at + 1;
-    let at = from;
+    let close = text.indexOf(mark, from);
     for (;;) {
-      const code = text.charCodeAt(at);
-      if (code === quote) {
-        value += text.slice(from, at);
-        if (text.charCodeAt(at + 1) !== quote) break;
-        from = at + 1;
-        at += 2;
-      } else if (code === 92 && escapes && at + 1 < text.length) {
-        value += text.slice(from, at) + unescaped(text.charAt(at + 1));
-        at += 2;
-        from = at;
-      } else if (at >= text.length) {
-        this.#at = text.length;
-        this.#fail(start, 'a string is not closed');
-        return null;
+      if (close >= 0 && close < from) close = text.indexOf(mark, from);
+      const escape = this.#nextBackslash(from);
+      if (escape < text.length && (close < 0 || escape < close)) {
+        if (escape + 1 >= text.length) break;
+        value += text.slice(from, escape) + unescaped(text.charAt(escape + 1));
+        from = escape + 2;
+      } else if (close < 0) {
+        break;
+      } else if (text.charCodeAt(close + 1) === quote) {
+        value += text.slice(from, close + 1);
+        from = close + 2;
       } else {
-        at++;
+        this.#at = close + 1;
+        return value === '' ? text.slice(from, close) : value + text.slice(from, close);
       }
     }
-    this.#at = at + 1;
-    return value;
+    this.#at = text.length;
+    this.#fail(start, 'a string is not closed');
+    return null;
+  }
+
+  /** Position of the first backslash that escapes from `from` on; the text's length when there is none. */
+  #nextBackslash(from: number): number {
+    if (this.#mode.noBackslashEscapes) return this.#text.length;
+    if (this.#backslashAt < from) {
+      const found = this.#text.indexOf('\\', from);
+      this.#backslashAt = found < 0 ? this.#text.length : found;
+    }
+    return this.#backslashAt;
   }
 
   #string(start: number, quote: number): void {

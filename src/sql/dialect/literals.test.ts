@@ -116,6 +116,15 @@ test.each([
   expect(rows).toEqual([[value]]);
 });
 
+test('a long value with an escape at every other character is read in one pass', async () => {
+  const session = new DialectSession();
+  const half = 500_000;
+  const { rows } = await session.run(
+    `SELECT '${'\\0a'.repeat(half)}' AS v, _binary '${"\\'".repeat(half)}' AS w`,
+  );
+  expect([String(rows[0]?.[0]).length, (rows[0]?.[1] as Uint8Array).length]).toEqual([2 * half, half]);
+});
+
 test('names in backticks may hold anything, quotes included', async () => {
   const session = new DialectSession();
   await fc.assert(

@@ -118,7 +118,7 @@ export class MysqlDialect implements Dialect {
     const entry: KeptTemplate = { ...made, template, shapes: [...used], plans: null, mode, used: false };
     const fixed = template.parameters.every(parameter => parameter.kind === 'client');
     const finished = fixed ? { ...entry, plans: plansOf(entry, context) } : entry;
-    this.#keep(text, finished);
+    if (mayComeAgain(statement)) this.#keep(text, finished);
     return plansOf(finished, context);
   }
 
@@ -135,6 +135,15 @@ export class MysqlDialect implements Dialect {
       this.#templates.set(oldest, candidate);
     }
   }
+}
+
+/** Text with values written into it seldom comes twice. */
+function mayComeAgain(statement: StatementText): boolean {
+  if (statement.parameterCount > 0) return true;
+  let values = 0;
+  for (const { kind } of statement.tokens)
+    if (kind === 'string' || kind === 'number' || kind === 'blob') values++;
+  return values <= 2;
 }
 
 /** What besides its text decides how a statement is read. */
