@@ -10,15 +10,15 @@ const int64Min = -(2n ** 63n);
 
 /** Parameters as the binding takes them. Throws OBS_SQL_PARAMETER_VALUE for an integer beyond 64 bits. */
 export function bindable(parameters: readonly Cell[]): unknown[] {
-  const bound: unknown[] = new Array(parameters.length);
+  const bound: unknown[] = [];
   for (let index = 0; index < parameters.length; index++) {
     const value = parameters[index];
-    if (typeof value === 'number') bound[index] = Number.isSafeInteger(value) ? BigInt(value) : value;
+    if (typeof value === 'number') bound.push(Number.isSafeInteger(value) ? BigInt(value) : value);
     else if (typeof value === 'bigint' && (value > int64Max || value < int64Min)) {
       throw new ObError('OBS_SQL_PARAMETER_VALUE', {
         message: `parameter ${index + 1} has more than 64 bits`,
       });
-    } else bound[index] = value;
+    } else bound.push(value);
   }
   return bound;
 }

@@ -74,9 +74,8 @@ class SqliteEngine implements TenantEngine, SessionHost {
   readonly #unsubscribe: () => void;
   #mode: EngineMode = 'closed';
   #nextSession = 1;
-  /** follower: behind the last group readers see, and where to start again */
+  /** follower: behind the last group that readers see */
   #applied: LogPosition;
-  #resume: LogPosition;
   #storage: StorageState;
   /** why no write may begin, although this is the leader */
   #refusal: ObError | undefined;
@@ -103,7 +102,6 @@ class SqliteEngine implements TenantEngine, SessionHost {
       end,
     );
     this.#applied = end;
-    this.#resume = end;
     this.#storage = { pageBytes: options.pageBytes, databasePages: 0, walBytes: 0 };
     this.#checkpoints = new CheckpointSchedule({
       tenant,
@@ -291,7 +289,6 @@ class SqliteEngine implements TenantEngine, SessionHost {
 
   #follow(applied: AppliedState): void {
     this.#applied = applied.position;
-    this.#resume = applied.resume;
     this.#storage = applied.storage;
   }
 

@@ -135,7 +135,7 @@ export class PreparedStatement {
   parameterCount(): number {
     const binds = (count: number): 'fits' | 'few' | 'many' => {
       try {
-        this.#connection.prepare(this.sql).bind(new Array(count).fill(null));
+        this.#connection.prepare(this.sql).bind(Array.from({ length: count }, () => null));
         return 'fits';
       } catch (error) {
         if (!(error instanceof RangeError)) throw error;

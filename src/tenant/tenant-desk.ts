@@ -123,6 +123,8 @@ export class TenantDesk {
       return this.#core.recoveryStart;
     }
     const core = this.#core;
+    // nothing to close where taking over failed
+    if (core === undefined && request.kind === 'close') return null;
     if (core === undefined) throw new ObError('OBS_TENANT_NOT_OPEN', { tenant: '', state: 'closed' });
     switch (request.kind) {
       case 'redo':

@@ -74,7 +74,8 @@ export class WorkerPool {
   readonly #onFatal: (error: Error) => void;
   #nextRequest = 1;
   #nextTenant: TenantHandle = 1;
-  #ended = false;
+  #failed = false;
+  #closed = false;
 
   constructor(options: WorkerPoolOptions) {
     assert(
@@ -87,7 +88,7 @@ export class WorkerPool {
 
   /** Pins a new tenant to the worker with the fewest. */
   attach(onCaptured: (captured: Captured) => void): WorkerChannel {
-    assert(!this.#ended, 'a closed pool takes no tenants');
+    assert(!this.#failed && !this.#closed, 'a pool that has ended takes no tenants');
     const line = this.#lines.reduce((least, other) => (other.tenants < least.tenants ? other : least));
     const tenant = this.#nextTenant++;
     line.tenants += 1;
@@ -109,9 +110,9 @@ export class WorkerPool {
 
   /** Stops the threads. Every tenant must have been closed before. */
   async close(): Promise<void> {
-    if (this.#ended) return;
-    assert(this.#captured.size === 0, 'tenants are closed before their workers');
-    this.#ended = true;
+    if (this.#closed) return;
+    assert(this.#failed || this.#captured.size === 0, 'tenants are closed before their workers');
+    this.#closed = true;
     await Promise.all(this.#lines.map(line => line.worker.terminate()));
   }
 
@@ -121,14 +122,14 @@ export class WorkerPool {
     worker.on('message', (replies: readonly WorkerReply[]) => this.#receive(replies));
     worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))));
     worker.on('exit', code => {
-      if (!this.#ended) this.#fail(new ObError('OBS_TENANT_WORKER_LOST', { why: `it exited with ${code}` }));
+      this.#fail(new ObError('OBS_TENANT_WORKER_LOST', { why: `it exited with ${code}` }));
     });
     return { worker, outgoing: [], flushing: false, tenants: 0 };
   }
 
   #fail(cause: Error): void {
-    if (this.#ended) return;
-    this.#ended = true;
+    if (this.#failed || this.#closed) return;
+    this.#failed = true;
     const why = cause.message;
     const known = cause instanceof ObError ? cause : new ObError('OBS_TENANT_WORKER_LOST', { why }, cause);
     this.#onFatal(known);

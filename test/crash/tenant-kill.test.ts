@@ -49,7 +49,7 @@ test('after kill -9 under load every acknowledged transaction is there, whole, a
       expect(await rows(session, 'PRAGMA integrity_check')).toEqual([['ok']]);
       expect(await rows(session, 'SELECT sum(balance) FROM account')).toEqual([[1600]]);
       const found = (await rows(session, 'SELECT client, n FROM ledger')).map(
-        ([client, n]) => `t ${client} ${n}`,
+        ([client, n]) => `t ${String(client)} ${String(n)}`,
       );
       const present = new Set(found);
       expect([...acknowledged].filter(line => !present.has(line))).toEqual([]);

@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { ObError } from '../../src/base/errors.ts';
 import type { LogPosition } from '../../src/base/log-access.ts';
 import { logStreamId } from '../../src/base/scalars.ts';
 import { LogStream, type LogStreamOptions } from '../../src/logstream/log-stream.ts';
@@ -26,25 +27,29 @@ export class TenantSite {
   readonly stream: LogStream;
   readonly log: HeldLog;
   readonly checkpoints: LogPosition[] = [];
-  readonly fatal: Error[] = [];
+  readonly fatal: Error[];
   engine!: TenantEngine;
   readonly #options: SiteOptions;
 
-  private constructor(directory: string, pool: WorkerPool, stream: LogStream, options: SiteOptions) {
+  private constructor(
+    directory: string,
+    parts: { readonly pool: WorkerPool; readonly stream: LogStream; readonly fatal: Error[] },
+    options: SiteOptions,
+  ) {
     this.directory = directory;
-    this.pool = pool;
-    this.stream = stream;
-    this.log = new HeldLog(stream);
+    this.pool = parts.pool;
+    this.stream = parts.stream;
+    this.fatal = parts.fatal;
+    this.log = new HeldLog(parts.stream);
     this.#options = options;
   }
 
   static async open(options: SiteOptions = {}): Promise<TenantSite> {
     const directory = options.directory ?? mkdtempSync(join(tmpdir(), 'obs-tenant-'));
-    const fatal = (error: Error) => {
-      site?.fatal.push(error);
-      if (process.env['OBS_TEST_FATAL'] !== undefined) throw error;
+    const fatal: Error[] = [];
+    const onFatal = (error: Error) => {
+      fatal.push(error);
     };
-    let site: TenantSite | undefined;
     const stream = await LogStream.open({
       disk: nodeDisk,
       clock: nodeClock,
@@ -53,11 +58,11 @@ export class TenantSite {
       incarnation,
       limits: { blockBytes: 16_777_216, diskBytesMax: 1_073_741_824 },
       initialAccessMode: options.mode === 'follower' ? 'RAW_WRITE' : 'APPEND',
-      onFatal: fatal,
+      onFatal,
       ...options.log,
     });
-    const pool = new WorkerPool({ workers: 1, onFatal: fatal });
-    site = new TenantSite(directory, pool, stream, options);
+    const pool = new WorkerPool({ workers: 1, onFatal });
+    const site = new TenantSite(directory, { pool, stream, fatal }, options);
     await site.openEngine();
     return site;
   }
@@ -108,4 +113,25 @@ export const rows = async (session: EngineSession, sql: string, ...parameters: C
   const result = await run(session, sql, ...parameters);
   if (result.kind !== 'rows') throw new Error(`no rows: ${sql}`);
   return result.rows;
+};
+
+/** `done`, or the code of the error the promise rejects with. */
+export const outcomeOf = async (promise: Promise<unknown>): Promise<string> => {
+  try {
+    await promise;
+    return 'done';
+  } catch (error) {
+    if (error instanceof ObError) return error.code;
+    throw error;
+  }
+};
+
+/** Runs one statement in a session of its own. */
+export const runOnce = async (site: TenantSite, sql: string, ...parameters: Cell[]) => {
+  const session = site.engine.openSession();
+  try {
+    return await run(session, sql, ...parameters);
+  } finally {
+    await session.close();
+  }
 };

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { EngineSession } from '../../../src/tenant/engine.ts';
-import { incarnation, rows, run, TenantSite } from '../../support/tenant-site.ts';
+import { incarnation, outcomeOf, rows, run, TenantSite } from '../../support/tenant-site.ts';
 import { CheckpointMeta } from '../../../src/tenant/pages/checkpoint-meta.ts';
 
 const open: TenantSite[] = [];
@@ -37,12 +37,6 @@ afterEach(async () => {
   }
   for (const made of directories.splice(0)) rmSync(made, { recursive: true, force: true });
 });
-
-const code = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'done',
-    (error: { code?: string }) => error.code ?? String(error),
-  );
 
 const load = async (into: EngineSession, from: number, to: number) => {
   for (let id = from; id <= to; id++) {
@@ -102,9 +96,9 @@ test('a follower refuses writes and shows the readable SCN, which keep-alives ad
   const follower = await site({ mode: 'follower', directory: directory() });
   await follower.follow(leader);
   const reader = follower.engine.openSession();
-  expect(await code(run(reader, 'INSERT INTO t VALUES (1, 1, 1)'))).toBe('OBS_TENANT_READ_ONLY');
-  expect(await code(run(reader, 'WITH x AS (SELECT 1) DELETE FROM t'))).toBe('OBS_TENANT_READ_ONLY');
-  expect(await code(reader.begin('write'))).toBe('OBS_TENANT_READ_ONLY');
+  expect(await outcomeOf(run(reader, 'INSERT INTO t VALUES (1, 1, 1)'))).toBe('OBS_TENANT_READ_ONLY');
+  expect(await outcomeOf(run(reader, 'WITH x AS (SELECT 1) DELETE FROM t'))).toBe('OBS_TENANT_READ_ONLY');
+  expect(await outcomeOf(reader.begin('write'))).toBe('OBS_TENANT_READ_ONLY');
   const before = follower.engine.state();
   leader.stream.append({ kind: 'keep-alive', body: [] });
   await leader.stream.committed(leader.stream.state().maxLsn);
@@ -146,8 +140,10 @@ test('log that does not continue what was applied is refused, damaged log as wel
   const chunk = await leader.stream.read(leader.stream.state().beginLsn, 1_000_000);
   const damaged = { ...chunk, bytes: chunk.bytes.slice() };
   damaged.bytes[100] = (damaged.bytes[100] ?? 0) ^ 1;
-  expect(await code(follower.engine.apply(damaged))).toBe('OBS_TENANT_REDO_CORRUPT');
-  expect(await code(follower.engine.apply({ ...chunk, start: chunk.end }))).toBe('OBS_TENANT_APPLY_ORDER');
+  expect(await outcomeOf(follower.engine.apply(damaged))).toBe('OBS_TENANT_REDO_CORRUPT');
+  expect(await outcomeOf(follower.engine.apply({ ...chunk, start: chunk.end }))).toBe(
+    'OBS_TENANT_APPLY_ORDER',
+  );
   await follower.engine.apply(chunk);
   expect(await content(follower)).toBe(await content(leader));
 });
@@ -157,7 +153,7 @@ test('roles change over and back without losing or inventing a row', async () =>
   await load(session, 1, 20);
   // to the other side
   await leader.engine.drainWrites('switchover', 100);
-  expect(await code(run(session, 'DELETE FROM t'))).toBe('OBS_TENANT_WRITES_REFUSED');
+  expect(await outcomeOf(run(session, 'DELETE FROM t'))).toBe('OBS_TENANT_WRITES_REFUSED');
   await leader.stream.changeMode({
     to: 'RAW_WRITE',
     expectedModeVersion: leader.stream.state().modeVersion,
@@ -175,7 +171,7 @@ test('roles change over and back without losing or inventing a row', async () =>
   await other.engine.promote();
   const writer = other.engine.openSession();
   await load(writer, 21, 40);
-  expect(await code(run(session, 'DELETE FROM t'))).toBe('OBS_TENANT_READ_ONLY');
+  expect(await outcomeOf(run(session, 'DELETE FROM t'))).toBe('OBS_TENANT_READ_ONLY');
   // and the old leader follows it
   await leader.follow(other);
   expect(await content(leader)).toBe(await content(other));
@@ -189,7 +185,7 @@ test('a drain lets a running transaction finish, refuses new writes, and can be 
   await session.begin('write');
   await run(session, 'INSERT INTO t VALUES (1, 1, 1)');
   const drained = leader.engine.drainWrites('maintenance', 10_000);
-  expect(await code(run(other, 'INSERT INTO t VALUES (2, 2, 2)'))).toBe('OBS_TENANT_WRITES_REFUSED');
+  expect(await outcomeOf(run(other, 'INSERT INTO t VALUES (2, 2, 2)'))).toBe('OBS_TENANT_WRITES_REFUSED');
   await run(session, 'INSERT INTO t VALUES (3, 3, 3)');
   await session.commit();
   await drained;
@@ -202,7 +198,7 @@ test('a drain rolls back what does not finish in time', async () => {
   await session.begin('write');
   await run(session, 'INSERT INTO t VALUES (1, 1, 1)');
   await leader.engine.drainWrites('maintenance', 10);
-  expect(await code(session.commit())).toBe('OBS_TENANT_TRANSACTION_ENDED');
+  expect(await outcomeOf(session.commit())).toBe('OBS_TENANT_TRANSACTION_ENDED');
   expect(await rows(session, 'SELECT id FROM t')).toEqual([]);
 });
 

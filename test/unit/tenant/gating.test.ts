@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ObError } from '../../../src/base/errors.ts';
 import type { EngineSession } from '../../../src/tenant/engine.ts';
-import { rows, run, TenantSite } from '../../support/tenant-site.ts';
+import { outcomeOf, rows, run, TenantSite } from '../../support/tenant-site.ts';
 
 let site: TenantSite;
 let one: EngineSession;
@@ -21,12 +21,6 @@ afterEach(async () => {
   expect(site.fatal).toEqual([]);
 });
 
-const code = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'done',
-    (error: { code?: string }) => error.code ?? String(error),
-  );
-
 /** Resolves when the engine has handed `count` more entries to its log. */
 const appended = async (count: number) => {
   while (site.log.appended.length < count) await new Promise(resolve => setImmediate(resolve));
@@ -35,7 +29,7 @@ const appended = async (count: number) => {
 test('no write and no read that saw it is answered before the log has committed', async () => {
   site.log.hold();
   const before = site.log.appended.length;
-  const write = code(run(one, 'INSERT INTO t VALUES (2, 2)'));
+  const write = outcomeOf(run(one, 'INSERT INTO t VALUES (2, 2)'));
   await appended(before + 1);
   const read = rows(two, 'SELECT count(*) FROM t');
   const outcomes: string[] = [];
@@ -43,7 +37,7 @@ test('no write and no read that saw it is answered before the log has committed'
   void read.then(() => outcomes.push('read'));
   // an error may show what is not committed as well
   const third = site.engine.openSession();
-  const duplicate = code(run(third, 'INSERT INTO t VALUES (2, 3)'));
+  const duplicate = outcomeOf(run(third, 'INSERT INTO t VALUES (2, 3)'));
   void duplicate.then(() => outcomes.push('duplicate'));
   const described = third.close().then(() => outcomes.push('closed'));
   await new Promise(resolve => setTimeout(resolve, 50));
@@ -85,7 +79,7 @@ test('what the log refuses is taken back, and fails cleanly', async () => {
   site.log.refuseAppends(() =>
     refusals-- > 0 ? new ObError('OBS_LOG_WINDOW_FULL', { stream: 1001, bytes: 1 }) : undefined,
   );
-  const outcome = await code(run(one, 'INSERT INTO t VALUES (2, 2)'));
+  const outcome = await outcomeOf(run(one, 'INSERT INTO t VALUES (2, 2)'));
   expect(outcome).toBe('OBS_LOG_WINDOW_FULL');
   expect(await rows(two, 'SELECT id FROM t')).toEqual([[1]]);
   await run(one, 'INSERT INTO t VALUES (2, 5)');
@@ -114,7 +108,7 @@ test('a full window is waited for while something in it can still commit', async
 test('a read that saw what is taken back is run again', async () => {
   site.log.hold();
   const before = site.log.appended.length;
-  const write = code(run(one, 'INSERT INTO t VALUES (2, 2)'));
+  const write = outcomeOf(run(one, 'INSERT INTO t VALUES (2, 2)'));
   await appended(before + 1);
   const read = rows(two, 'SELECT count(*) FROM t');
   const third = site.engine.openSession();
@@ -130,10 +124,10 @@ test('a read that saw what is taken back is run again', async () => {
 test('when leadership is lost, what the log took is unknown and what it did not take has failed', async () => {
   site.log.hold();
   const before = site.log.appended.length;
-  const taken = code(run(one, 'INSERT INTO t VALUES (2, 2)'));
+  const taken = outcomeOf(run(one, 'INSERT INTO t VALUES (2, 2)'));
   await appended(before + 1);
   site.log.lose();
-  const refused = code(run(site.engine.openSession(), 'INSERT INTO t VALUES (3, 3)'));
+  const refused = outcomeOf(run(site.engine.openSession(), 'INSERT INTO t VALUES (3, 3)'));
   expect(await taken).toBe('OBS_TENANT_OUTCOME_UNKNOWN');
   expect(['OBS_LOG_OUTCOME_UNKNOWN', 'OBS_LOG_NOT_APPENDABLE', 'OBS_TENANT_UNDONE']).toContain(await refused);
   expect(await rows(one, 'SELECT id FROM t')).toEqual([[1]]);
@@ -142,7 +136,7 @@ test('when leadership is lost, what the log took is unknown and what it did not 
 test('after a lost leadership the engine follows, and applies what the log kept after all', async () => {
   site.log.hold();
   const before = site.log.appended.length;
-  const taken = code(run(one, 'INSERT INTO t VALUES (2, 2)'));
+  const taken = outcomeOf(run(one, 'INSERT INTO t VALUES (2, 2)'));
   await appended(before + 1);
   site.log.lose();
   expect(await taken).toBe('OBS_TENANT_OUTCOME_UNKNOWN');
@@ -161,8 +155,8 @@ test('a write transaction is ended by an undo, and told so', async () => {
   await two.begin('write');
   await run(two, 'INSERT INTO t VALUES (9, 9)');
   site.log.lose();
-  expect(await code(two.commit())).toMatch(/^OBS_LOG_NOT_APPENDABLE$|^OBS_TENANT_UNDONE$/);
+  expect(await outcomeOf(two.commit())).toMatch(/^OBS_LOG_NOT_APPENDABLE$|^OBS_TENANT_UNDONE$/);
   expect(two.inTransaction).toBe(false);
   expect(await rows(one, 'SELECT id FROM t')).toEqual([[1]]);
-  expect(await code(run(one, 'INSERT INTO t VALUES (3, 3)'))).toMatch(/^OBS_LOG/);
+  expect(await outcomeOf(run(one, 'INSERT INTO t VALUES (3, 3)'))).toMatch(/^OBS_LOG/);
 });

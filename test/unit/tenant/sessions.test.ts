@@ -1,7 +1,7 @@
 /** Sessions of a leading engine over real worker threads, real SQLite and a real log. */
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest';
 import type { EngineSession } from '../../../src/tenant/engine.ts';
-import { rows, run, TenantSite } from '../../support/tenant-site.ts';
+import { outcomeOf, rows, run, runOnce, TenantSite } from '../../support/tenant-site.ts';
 
 let site: TenantSite;
 let one: EngineSession;
@@ -25,12 +25,6 @@ beforeEach(async () => {
     await two.close();
   };
 });
-
-const code = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => 'done',
-    (error: { code?: string }) => error.code ?? String(error),
-  );
 
 const ids = async () => (await rows(one, 'SELECT id FROM t ORDER BY id')).flat();
 
@@ -86,13 +80,10 @@ test('only inserts report a row id, although the connection is shared', async ()
 test('writes of one turn share a commit, and a failing one does not disturb its neighbours', async () => {
   const before = site.log.appended.length;
   const outcomes = await Promise.all([
-    code(run(one, 'INSERT INTO t VALUES (1, 1)')),
-    code(run(two, 'INSERT INTO t VALUES (2, 1)')),
+    outcomeOf(run(one, 'INSERT INTO t VALUES (1, 1)')),
+    outcomeOf(run(two, 'INSERT INTO t VALUES (2, 1)')),
     ...Array.from({ length: 8 }, (_, index) => {
-      const session = site.engine.openSession();
-      return code(run(session, 'INSERT INTO t VALUES (?, ?)', index + 3, index + 3)).finally(() =>
-        session.close(),
-      );
+      return outcomeOf(runOnce(site, 'INSERT INTO t VALUES (?, ?)', index + 3, index + 3));
     }),
   ]);
   expect(outcomes.filter(outcome => outcome !== 'done')).toEqual(['OBS_SQL_DUPLICATE_KEY']);
@@ -103,11 +94,10 @@ test('writes of one turn share a commit, and a failing one does not disturb its 
 test('a statement that rolls the whole transaction back takes only itself', async () => {
   await run(one, 'INSERT INTO t VALUES (1, 1)');
   const outcomes = await Promise.all([
-    code(run(one, 'INSERT INTO t VALUES (2, 2)')),
-    code(run(two, 'INSERT OR ROLLBACK INTO t VALUES (1, 3)')),
+    outcomeOf(run(one, 'INSERT INTO t VALUES (2, 2)')),
+    outcomeOf(run(two, 'INSERT OR ROLLBACK INTO t VALUES (1, 3)')),
     ...[3, 4].map(id => {
-      const session = site.engine.openSession();
-      return code(run(session, 'INSERT INTO t VALUES (?, ?)', id, id)).finally(() => session.close());
+      return outcomeOf(runOnce(site, 'INSERT INTO t VALUES (?, ?)', id, id));
     }),
   ]);
   expect(outcomes).toEqual(['done', 'OBS_SQL_DUPLICATE_KEY', 'done', 'done']);
@@ -120,12 +110,12 @@ test('a trigger that raises ROLLBACK takes only its own statement', async () => 
     "CREATE TRIGGER no AFTER INSERT ON t WHEN new.a = 13 BEGIN SELECT RAISE(ROLLBACK, 'unlucky'); END",
   );
   const [first, second, third] = await Promise.all([
-    code(run(one, 'INSERT INTO t VALUES (1, 1)')),
+    outcomeOf(run(one, 'INSERT INTO t VALUES (1, 1)')),
     run(two, 'INSERT INTO t VALUES (2, 13)').then(
       () => 'done',
       (error: Error) => error.message,
     ),
-    code(
+    outcomeOf(
       site.engine.openSession().execute({ sql: 'INSERT INTO t VALUES (3, 3)', parameters: [], rowsMax: 1 }),
     ),
   ]);
@@ -136,14 +126,14 @@ test('a trigger that raises ROLLBACK takes only its own statement', async () => 
 test("deferred foreign keys are each statement's own, even when a neighbour would heal them", async () => {
   await run(one, 'CREATE TABLE child(parent REFERENCES t(id) DEFERRABLE INITIALLY DEFERRED)');
   const outcomes = await Promise.all([
-    code(run(one, 'INSERT INTO child VALUES (7)')),
-    code(run(two, 'INSERT INTO t VALUES (7, 7)')),
+    outcomeOf(run(one, 'INSERT INTO child VALUES (7)')),
+    outcomeOf(run(two, 'INSERT INTO t VALUES (7, 7)')),
   ]);
   expect(outcomes).toEqual(['OBS_SQL_FOREIGN_KEY', 'done']);
   expect(await rows(one, 'SELECT * FROM child')).toEqual([]);
   await one.setForeignKeys(false);
-  expect(await code(run(one, 'INSERT INTO child VALUES (8)'))).toBe('done');
-  expect(await code(run(two, 'INSERT INTO child VALUES (9)'))).toBe('OBS_SQL_FOREIGN_KEY');
+  expect(await outcomeOf(run(one, 'INSERT INTO child VALUES (8)'))).toBe('done');
+  expect(await outcomeOf(run(two, 'INSERT INTO child VALUES (9)'))).toBe('OBS_SQL_FOREIGN_KEY');
 });
 
 test("a transaction is its session's until it commits, and readers see only what is committed", async () => {
@@ -169,7 +159,7 @@ test('a rolled back transaction leaves nothing, in the database and in the log',
 });
 
 test('savepoints work inside a transaction and are refused outside', async () => {
-  expect(await code(run(one, 'SAVEPOINT a'))).toBe('OBS_TENANT_TRANSACTION_STATE');
+  expect(await outcomeOf(run(one, 'SAVEPOINT a'))).toBe('OBS_TENANT_TRANSACTION_STATE');
   await one.begin('write');
   await run(one, 'SAVEPOINT a');
   await run(one, 'INSERT INTO t VALUES (1, 1)');
@@ -184,7 +174,7 @@ test("a statement that ends its transaction ends the session's, and frees the wr
   await run(one, 'INSERT INTO t VALUES (1, 1)');
   await one.begin('write');
   await run(one, 'INSERT INTO t VALUES (2, 2)');
-  expect(await code(run(one, 'INSERT OR ROLLBACK INTO t VALUES (1, 3)'))).toBe('OBS_SQL_DUPLICATE_KEY');
+  expect(await outcomeOf(run(one, 'INSERT OR ROLLBACK INTO t VALUES (1, 3)'))).toBe('OBS_SQL_DUPLICATE_KEY');
   expect(one.inTransaction).toBe(false);
   await run(two, 'INSERT INTO t VALUES (5, 5)');
   expect(await ids()).toEqual([1, 5]);
@@ -194,7 +184,7 @@ test('a refused COMMIT leaves the transaction open', async () => {
   await run(one, 'CREATE TABLE child(parent REFERENCES t(id) DEFERRABLE INITIALLY DEFERRED)');
   await one.begin('write');
   await run(one, 'INSERT INTO child VALUES (1)');
-  expect(await code(one.commit())).toBe('OBS_SQL_FOREIGN_KEY');
+  expect(await outcomeOf(one.commit())).toBe('OBS_SQL_FOREIGN_KEY');
   expect(one.inTransaction).toBe(true);
   await run(one, 'INSERT INTO t VALUES (1, 1)');
   await one.commit();
@@ -206,14 +196,14 @@ test('a read transaction keeps its snapshot and refuses writes', async () => {
   await two.begin('read');
   await run(one, 'INSERT INTO t VALUES (2, 2)');
   expect(await rows(two, 'SELECT count(*) FROM t')).toEqual([[1]]);
-  expect(await code(run(two, 'INSERT INTO t VALUES (3, 3)'))).toBe('OBS_TENANT_READ_TRANSACTION');
+  expect(await outcomeOf(run(two, 'INSERT INTO t VALUES (3, 3)'))).toBe('OBS_TENANT_READ_TRANSACTION');
   await two.commit();
   expect(await rows(two, 'SELECT count(*) FROM t')).toEqual([[2]]);
 });
 
 test('who waits too long for the writer is refused, and has written nothing', async () => {
   await one.begin('write');
-  expect(await code(two.begin('write', { lockWaitMs: 20 }))).toBe('OBS_TENANT_LOCK_WAIT');
+  expect(await outcomeOf(two.begin('write', { lockWaitMs: 20 }))).toBe('OBS_TENANT_LOCK_WAIT');
   expect(two.inTransaction).toBe(false);
   await one.commit();
   await two.begin('write', { lockWaitMs: 20 });
@@ -225,8 +215,8 @@ test('an idle transaction is rolled back, and its session is told once', async (
   await idle.begin('write');
   await run(idle, 'INSERT INTO t VALUES (1, 1)');
   await run(one, 'INSERT INTO t VALUES (2, 2)');
-  expect(await code(run(idle, 'SELECT 1'))).toBe('OBS_TENANT_TRANSACTION_IDLE');
-  expect(await code(run(idle, 'SELECT 1'))).toBe('done');
+  expect(await outcomeOf(run(idle, 'SELECT 1'))).toBe('OBS_TENANT_TRANSACTION_IDLE');
+  expect(await outcomeOf(run(idle, 'SELECT 1'))).toBe('done');
   expect(await ids()).toEqual([2]);
   await idle.close();
 });
@@ -234,7 +224,7 @@ test('an idle transaction is rolled back, and its session is told once', async (
 test('a session that goes away rolls back, and gives up its place in the queue', async () => {
   await one.begin('write');
   await run(one, 'INSERT INTO t VALUES (1, 1)');
-  const begun = code(two.begin('write'));
+  const begun = outcomeOf(two.begin('write'));
   const third = site.engine.openSession();
   const write = run(third, 'INSERT INTO t VALUES (3, 3)');
   await two.close();
@@ -248,7 +238,7 @@ test('a session that goes away rolls back, and gives up its place in the queue',
 
 test('results are bounded, and a write that returns too much is undone', async () => {
   const insert = 'INSERT INTO t(a) VALUES (1), (2), (3) RETURNING id';
-  const limited = (sql: string, rowsMax: number) => code(one.execute({ sql, parameters: [], rowsMax }));
+  const limited = (sql: string, rowsMax: number) => outcomeOf(one.execute({ sql, parameters: [], rowsMax }));
   expect(await limited(insert, 2)).toBe('OBS_SQL_RESULT_TOO_LARGE');
   expect(await ids()).toEqual([]);
   expect(await limited(insert, 3)).toBe('done');
@@ -282,7 +272,7 @@ test('a statement is described without running it', async () => {
     readOnly: true,
     columns: [{ name: 'a' }, { name: "'?'" }],
   });
-  expect(await code(one.describe('PRAGMA journal_mode = DELETE'))).toBe('OBS_SQL_FORBIDDEN');
+  expect(await outcomeOf(one.describe('PRAGMA journal_mode = DELETE'))).toBe('OBS_SQL_FORBIDDEN');
   expect(await ids()).toEqual([]);
 });
 
@@ -303,17 +293,17 @@ test.each([
   ["ATTACH 'x' AS y", 'OBS_SQL_FORBIDDEN'],
   ['SELECT * FROM __obs_user', 'OBS_SQL_HIDDEN_TABLE'],
 ])('%s answers %s', async (sql, expected) => {
-  expect(await code(run(one, sql))).toBe(expected);
+  expect(await outcomeOf(run(one, sql))).toBe(expected);
 });
 
 test('constraints answer with their own errors', async () => {
   await run(one, 'CREATE TABLE child(a NOT NULL, b CHECK (b > 0), c REFERENCES t(id))');
-  expect(await code(run(one, 'INSERT INTO child VALUES (NULL, 1, NULL)'))).toBe('OBS_SQL_NOT_NULL');
-  expect(await code(run(one, 'INSERT INTO child VALUES (1, 0, NULL)'))).toBe('OBS_SQL_CHECK');
-  expect(await code(run(one, 'INSERT INTO child VALUES (1, 1, 5)'))).toBe('OBS_SQL_FOREIGN_KEY');
+  expect(await outcomeOf(run(one, 'INSERT INTO child VALUES (NULL, 1, NULL)'))).toBe('OBS_SQL_NOT_NULL');
+  expect(await outcomeOf(run(one, 'INSERT INTO child VALUES (1, 0, NULL)'))).toBe('OBS_SQL_CHECK');
+  expect(await outcomeOf(run(one, 'INSERT INTO child VALUES (1, 1, 5)'))).toBe('OBS_SQL_FOREIGN_KEY');
   await run(one, 'INSERT INTO t VALUES (5, 5)');
   await run(one, 'INSERT INTO child VALUES (1, 1, 5)');
-  expect(await code(run(one, 'DELETE FROM t'))).toBe('OBS_SQL_FOREIGN_KEY_PARENT');
+  expect(await outcomeOf(run(one, 'DELETE FROM t'))).toBe('OBS_SQL_FOREIGN_KEY_PARENT');
 });
 
 test('internal sessions see tables that clients do not', async () => {
@@ -321,7 +311,7 @@ test('internal sessions see tables that clients do not', async () => {
   await run(internal, 'CREATE TABLE IF NOT EXISTS __obs_note(a)');
   await run(internal, 'INSERT INTO __obs_note VALUES (1)');
   expect(await rows(internal, 'SELECT a FROM __obs_note')).toEqual([[1]]);
-  expect(await code(run(one, 'SELECT a FROM __obs_note'))).toBe('OBS_SQL_HIDDEN_TABLE');
+  expect(await outcomeOf(run(one, 'SELECT a FROM __obs_note'))).toBe('OBS_SQL_HIDDEN_TABLE');
   await internal.close();
 });
 
@@ -333,6 +323,6 @@ test('VACUUM runs by itself, beside other writes', async () => {
   expect(site.engine.state().databasePages).toBeLessThan(pages);
   expect(await ids()).toEqual([2]);
   await one.begin('write');
-  expect(await code(run(one, 'VACUUM'))).toBe('OBS_SQL_FAILED');
+  expect(await outcomeOf(run(one, 'VACUUM'))).toBe('OBS_SQL_FAILED');
   await one.rollback();
 });
