@@ -149,7 +149,7 @@ export async function createFromArchive(
       incarnation,
       pageBytes: backup?.pageBytes ?? host.settings.pageBytes,
       epoch: roleEpoch(Math.max(1, head.epoch)),
-      openings: openingsOf(head.epochs),
+      openings: openingsOf(head),
       log,
     };
   } catch (error) {

@@ -2,6 +2,7 @@
  * The pull of one standby tenant: turns its stored restore source into sources the puller knows, and keeps one puller
  * while the tenant is a standby. What the source last told is stored, for the loss certificate of a later failover.
  */
+import type { ArchiveHead } from '../archive/archive-head.ts';
 import { ArchiveReader } from '../archive/restore-reader.ts';
 import { openObjectStore } from '../archive/open-store.ts';
 import { ObError } from '../base/errors.ts';
@@ -91,6 +92,20 @@ export class StandbyPull implements UnitPull {
     if (this.#puller === null) throw new ObError('OBS_STANDBY_STOPPED');
     this.#puller.dropDelay();
     await this.#puller.caughtUpTo(end, waitMs);
+  }
+
+  /** What the archive that this tenant follows says of its epochs; null when it follows none. */
+  async archiveHead(): Promise<ArchiveHead | null> {
+    const location = this.#source?.location ?? null;
+    if (location === null) return null;
+    const { host, incarnation } = this.#options;
+    const { clock, random, variables } = host;
+    const store = await openObjectStore(location, { clock, random, variables, access: 'read' });
+    try {
+      return await new ArchiveReader({ store, clock, identity: { incarnation } }).head();
+    } finally {
+      await store.close();
+    }
   }
 
   /** Stores a new source and pulls from it, if this tenant pulls. */

@@ -21,7 +21,7 @@ import { RolePeers } from './role-peers.ts';
 import { StandbyPull } from './standby-pull.ts';
 import type { StoredTenant } from './sys-store.ts';
 import { tenantPaths } from './tenant-paths.ts';
-import { UnitArchive } from './unit-archive.ts';
+import { openingsOf, UnitArchive } from './unit-archive.ts';
 import type { UnitHost } from './unit-host.ts';
 
 export const userLogStream: LogStreamId = logStreamId(1001);
@@ -79,6 +79,19 @@ export class TenantUnit {
     const knownEpoch = (): RoleEpoch => row?.epoch ?? stored.epoch;
     const followers = () => store.followers(record.id);
 
+    // A source over the network is asked by the role manager itself; an archive tells its epochs here.
+    const tellEpoch = async (epoch: RoleEpoch): Promise<void> => {
+      const head = pull.source?.service == null ? await pull.archiveHead().catch(() => null) : null;
+      role.epochSeen({
+        epoch,
+        site: head?.owner?.siteId ?? '',
+        address: null,
+        certainty: 'opened',
+        openings: head === null ? [] : openingsOf(head),
+        inherited: true,
+      });
+    };
+
     const pull = new StandbyPull({
       host,
       tenant: name,
@@ -93,15 +106,7 @@ export class TenantUnit {
       storeSource: source => store.setRestoreSource(record.id, source),
       storeSourceEnd: end => store.setSourceEnd(record.id, end),
       routeTo: async address => (await followers()).find(follower => follower.address === address)?.route,
-      onEpoch: epoch =>
-        role.epochSeen({
-          epoch,
-          site: '',
-          address: null,
-          certainty: 'opened',
-          openings: [],
-          inherited: true,
-        }),
+      onEpoch: epoch => void tellEpoch(epoch),
     });
     const archive = new UnitArchive({
       host,

@@ -5,12 +5,12 @@
 import { Archiver, type ArchiverStatus } from '../archive/archiver.ts';
 import type { ArchivedTenant } from '../archive/archive-format.ts';
 import { EpochFence } from '../archive/epoch-fence.ts';
+import type { ArchiveHead } from '../archive/archive-head.ts';
 import { openObjectStore } from '../archive/open-store.ts';
 import { isObError, ObError } from '../base/errors.ts';
 import { archiveSealMs } from '../base/limits.ts';
 import type { LogPosition, LogReader } from '../base/log-access.ts';
 import type { Lsn, RoleEpoch } from '../base/scalars.ts';
-import type { EpochRecord } from '../codec/manifest.ts';
 import type { ObjectStore } from '../platform/object-store.ts';
 import type { ArchiveFence, EpochClaim } from '../role/ports.ts';
 import type { EpochStart, SealRecord } from '../role/row.ts';
@@ -242,11 +242,12 @@ export class UnitArchive implements ArchiveFence {
   async #tellFenced(): Promise<void> {
     const { host, tenant, onFenced } = this.#options;
     try {
-      const { owner, epochs } = await (await this.#openFence()).head();
+      const head = await (await this.#openFence()).head();
+      const { owner } = head;
       if (owner !== null)
         onFenced(
           { epoch: owner.epoch, site: owner.siteId, operationId: owner.operationId },
-          openingsOf(epochs),
+          openingsOf(head),
         );
     } catch (error) {
       if (!isObError(error)) host.onFatal(error);
@@ -268,13 +269,16 @@ export class UnitArchive implements ArchiveFence {
   }
 }
 
-/** Where each epoch of a chain began, as far back as it can be told without a guess. */
-export function openingsOf(epochs: readonly EpochRecord[]): EpochStart[] {
+/**
+ * Where each epoch of a chain began, as far back as it can be told without a guess. The chain's first epoch began at the
+ * latest where its first round did.
+ */
+export function openingsOf({ epochs, rounds }: Pick<ArchiveHead, 'epochs' | 'rounds'>): EpochStart[] {
   const openings: EpochStart[] = [];
   for (const [index, { epoch, cut }] of epochs.entries()) {
     const before = index === 0 ? null : (epochs[index - 1]?.sealed ?? null);
-    const start =
-      cut ?? (before === null ? null : { lsn: before.lsn, scn: before.scn, checksum: before.checksum });
+    const sealedAt = before === null ? null : { lsn: before.lsn, scn: before.scn, checksum: before.checksum };
+    const start = cut ?? sealedAt ?? (index === 0 ? (rounds[0]?.start ?? null) : null);
     if (start === null) openings.length = 0;
     else openings.push({ epoch, cut: start });
   }
