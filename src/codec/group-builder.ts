@@ -69,7 +69,7 @@ export class GroupBuilder {
    * @param bytesHint expected size, header included
    */
   constructor(start: LogPosition, bytesMax: number, bytesHint: number) {
-    assert(bytesMax > groupHeaderBytes + entryHeadBytesMax, 'a group has room for an entry');
+    assert(bytesMax >= groupHeaderBytes + entryHeadBytesMax, 'a group has room for an entry');
     this.#start = start;
     this.#bytesMax = bytesMax;
     this.#buffer = new Uint8Array(Math.min(bytesMax, Math.max(bytesHint, 256)));

@@ -12,6 +12,7 @@ export class Faults {
   readonly #hasStalls: boolean;
   readonly #hasRot: boolean;
   readonly #hasCuts: boolean;
+  readonly #hasQuickCrashes: boolean;
   readonly #damaged = new Set<LogSite>();
   readonly #failing = new Set<LogSite>();
   #isOver = false;
@@ -25,8 +26,9 @@ export class Faults {
     this.#hasFullDisk = random.chance(1, 4);
     this.#hasFailingDisk = random.chance(1, 4);
     this.#hasStalls = random.chance(1, 3);
-    this.#hasRot = random.chance(1, 4);
+    this.#hasRot = random.chance(1, 3);
     this.#hasCuts = random.chance(1, 2);
+    this.#hasQuickCrashes = random.chance(1, 2);
   }
 
   begin(world: LogWorld): void {
@@ -59,6 +61,17 @@ export class Faults {
       // A dead disk is replaced by a healthy one with the same content.
       site.disk.isFailing = false;
       site.boot();
+      this.crashSoon(world, site);
+    });
+  }
+
+  /** Perhaps the process dies within the next writes: in the middle of a start, a cut, a change of mode. */
+  crashSoon(world: LogWorld, site: LogSite): void {
+    if (!this.#hasQuickCrashes || this.#isOver || !this.#random.chance(1, 3)) return;
+    const most = site.disk.latency[1] * 60;
+    world.loop.after(this.#random.between(0, Math.ceil(most)) / 10, () => {
+      if (!this.#isOver && (site.life !== undefined || site.isBooting) && !world.roles.isBeingRebuilt(site))
+        this.crash(world, site);
     });
   }
 

@@ -179,6 +179,7 @@ export class RoleScript {
       change.target ??= this.#random.chance(1, 3) ? between(this.#random, lowest.scn, end.scn) : end.scn;
       const target = change.target;
       await this.#probeBelowBase(standby, life);
+      this.#world.faults.crashSoon(this.#world, standby);
       const kept = await life.log.flashback(target).catch((error: unknown) => {
         // The checkpoint lies inside the group that the target would cut.
         if (isObError(error, 'OBS_LOG_FLASHBACK_REFUSED')) change.target = end.scn;
@@ -223,6 +224,7 @@ export class RoleScript {
     const { end } = life.log.state();
     if (end.lsn > cut.lsn || accessMode === 'FLASHBACK' || accessMode === 'PREPARE_FLASHBACK') {
       if (accessMode !== 'FLASHBACK') return void (await this.#mode(life, 'FLASHBACK'));
+      this.#world.faults.crashSoon(this.#world, site);
       try {
         await life.log.flashback(cut.scn);
       } catch (error) {
@@ -264,6 +266,14 @@ export class RoleScript {
 
   async #mode(life: Life, to: AccessMode): Promise<void> {
     const { modeVersion, end } = life.log.state();
+    if (this.#random.chance(1, 4))
+      this.#world.faults.crashSoon(
+        this.#world,
+        must(
+          this.#world.sites.find(site => site.life === life),
+          'site',
+        ),
+      );
     await life.log.changeMode({ to, expectedModeVersion: modeVersion, referenceScn: end.scn });
     this.#world.note(`mode ${to}`);
   }

@@ -73,6 +73,7 @@ export class LogSite {
   isBeginning = false;
   #firstMode: 'APPEND' | 'RAW_WRITE' = 'RAW_WRITE';
   #incarnation = 0;
+  #decoded: { readonly bytes: Uint8Array; readonly state: MachineState } | undefined;
 
   constructor(name: string, loop: EventLoop, random: SimRandom, open: OpenLogStream, watcher: SiteWatcher) {
     this.name = name;
@@ -86,7 +87,9 @@ export class LogSite {
   /** What its database would be if the power failed now. */
   get durableMachine(): MachineState {
     const bytes = this.disk.durableBytes(machineFile);
-    return bytes === undefined ? emptyMachine : decodeMachine(bytes);
+    if (bytes === undefined) return emptyMachine;
+    if (this.#decoded?.bytes !== bytes) this.#decoded = { bytes, state: decodeMachine(bytes) };
+    return this.#decoded.state;
   }
 
   /** Starts the process; a new site begins as `initial` says. */

@@ -29,7 +29,7 @@ import { machineHash, Truth } from './truth.ts';
 import { chain } from '../../src/codec/checksum.ts';
 
 /** Simulated milliseconds of chaos, and at most of healing. */
-const chaosMs = 700;
+const chaosMs = 500;
 const healMs = 8_000;
 /** A run with more events than this goes in circles (V7). */
 const stepsMax = 400_000;

@@ -1,6 +1,6 @@
 /**
  * Runs log simulations from the command line: `npm run sim -- --seed 7`, `--seeds 1..1000`, `--hours 4` (from `--from`,
- * default 1). A failing seed prints its replay line; OBSTANDBY_SIM_TRACE=1 prints what happens.
+ * default 1), `--until-failure`. A failing seed prints its replay line; OBSTANDBY_SIM_TRACE=1 prints what happens.
  */
 import { parseArgs } from 'node:util';
 import { LogStream } from '../../src/logstream/log-stream.ts';
@@ -12,6 +12,7 @@ const { values } = parseArgs({
     seeds: { type: 'string' },
     hours: { type: 'string' },
     from: { type: 'string', default: '1' },
+    'until-failure': { type: 'boolean', default: false },
   },
 });
 
@@ -43,6 +44,7 @@ for (let seed = first; seed <= last && Date.now() < endsAt; seed++) {
     failures += 1;
     console.error(`seed ${seed} FAILED`, error);
     console.error(`replay: npm run sim -- --seed ${seed}`);
+    if (values['until-failure']) break;
   }
   if (totals.seeds % 1_000 === 0) console.log(JSON.stringify({ seed, failures, ...totals }));
 }

@@ -35,12 +35,14 @@ class SimFile {
   }
 
   flushRange(position: number, length: number): void {
+    this.durable = grown(this.durable, Math.min(this.cached.length, position + length));
     const last = Math.floor((position + length - 1) / sectorBytes);
     for (let sector = Math.floor(position / sectorBytes); sector <= last; sector++)
       if (this.dirty.has(sector)) this.flush(sector);
   }
 
   flushAll(): void {
+    this.durable = grown(this.durable, this.cached.length);
     for (const sector of this.dirty) this.flush(sector);
     if (this.durable.length !== this.cached.length) this.durable = this.cached.slice();
   }
