@@ -79,7 +79,7 @@ export interface EngineState {
   readonly mode: EngineMode;
   readonly pageBytes: number;
   readonly databasePages: number;
-  /** everything up to here is visible to readers */
+  /** everything up to here is visible to readers; a follower's next `apply` starts here */
   readonly appliedLsn: Lsn;
   readonly readableScn: Scn;
   /** the database file is durable up to here */

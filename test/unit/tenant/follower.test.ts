@@ -250,6 +250,39 @@ test('checkpoints come by themselves when the WAL has grown, and the WAL starts 
   await content(small);
 });
 
+test('long readers hold checkpoints back on both sides, and nothing is lost by it', async () => {
+  const limits = {
+    checkpointWalBytes: 100_000,
+    checkpointSpacingMs: 0,
+    walBytesMax: 200_000,
+    readersWaitMs: 2,
+  };
+  const one = await site({ engine: { limits } });
+  const two = await site({ mode: 'follower', engine: { limits } });
+  const writer = one.engine.openSession();
+  await run(writer, 'CREATE TABLE t(id INTEGER PRIMARY KEY, a, b)');
+  await two.follow(one);
+  for (let round = 0; round < 3; round++) {
+    const readers = [one, two].map(of => of.engine.openSession());
+    for (const reader of readers) {
+      await reader.begin('read');
+      expect(await rows(reader, 'SELECT count(*) FROM t')).toHaveLength(1);
+    }
+    const seen = await Promise.all(readers.map(reader => rows(reader, 'SELECT count(*), max(id) FROM t')));
+    await load(writer, round * 60 + 1, round * 60 + 60);
+    await two.follow(one);
+    for (const [index, reader] of readers.entries()) {
+      expect(await rows(reader, 'SELECT count(*), max(id) FROM t')).toEqual(seen[index]);
+      await reader.close();
+    }
+    await load(writer, round * 60 + 1001, round * 60 + 1030);
+    await two.follow(one);
+    expect(await content(two)).toBe(await content(one));
+  }
+  await Promise.all([one.engine.checkpoint(), two.engine.checkpoint()]);
+  expect(one.engine.state().checkpointLsn).toBe(one.stream.state().end.lsn);
+});
+
 test('a hot snapshot and the log make the same database elsewhere', async () => {
   await load(session, 1, 50);
   await leader.engine.checkpoint();
