@@ -12,7 +12,15 @@ import type { ControlReply, ControlRequest } from './control-ops.ts';
 import { completeCertificate, heedEpoch, releaseSeal, staleEpoch } from './fence.ts';
 import { runOperation } from './operation.ts';
 import { call, type EpochSign, type Procedure, type RoleContext } from './procedure.ts';
-import { forkPoint, holdsWrites, isUnfinished, type RoleRow, type SealRecord, withCancelled } from './row.ts';
+import {
+  cededAfter,
+  forkPoint,
+  holdsWrites,
+  isUnfinished,
+  type RoleRow,
+  type SealRecord,
+  withCancelled,
+} from './row.ts';
 import { beginReopen } from './rollback.ts';
 import { beginSeal } from './switchover-to-standby.ts';
 import { change, claimLost, load, refuseFenced, rowChanged } from './transition.ts';
@@ -60,6 +68,7 @@ function* describe(context: RoleContext): Procedure<ControlReply> {
       end,
       sealed: row.sealed,
       openings: row.openings,
+      opened: row.opening === null ? null : { epoch: row.opening.epoch },
       fencedBy: row.fenced === null ? null : { epoch: row.fenced.by.epoch },
     },
   };
@@ -137,11 +146,11 @@ function* cancel(context: RoleContext, request: Request<'cancel'>): Procedure<Co
       }
     },
     each => {
-      const cancelled = withCancelled(each, operationId);
+      const given = { cancelled: withCancelled(each, operationId), ceded: cededAfter(each, epoch) };
       const underWay =
         each.operation?.id === operationId && each.switchoverStatus === 'PREPARE SWITCHING TO PRIMARY';
-      if (!underWay) return { ...each, cancelled };
-      return { ...each, cancelled, switchoverStatus: 'NORMAL', operation: null, step: null };
+      if (!underWay) return { ...each, ...given };
+      return { ...each, ...given, switchoverStatus: 'NORMAL', operation: null, step: null };
     },
   );
   if (row.role === 'STANDBY') yield* call('local', 'startPulling');

@@ -66,6 +66,8 @@ export interface SiteDescription {
   readonly end: LogPosition;
   readonly sealed: SealRecord | null;
   readonly openings: readonly EpochStart[];
+  /** the last epoch this site itself opened under */
+  readonly opened: { readonly epoch: RoleEpoch } | null;
   readonly fencedBy: { readonly epoch: RoleEpoch } | null;
 }
 
@@ -231,6 +233,7 @@ const readDescription = (fields: JsonFields): SiteDescription => ({
   end: fields.object('end', readPosition),
   sealed: fields.objectOrNull('sealed', readSealRecord),
   openings: fields.list('openings', roleOpeningsMax, readOpening),
+  opened: fields.objectOrNull('opened', each => ({ epoch: readEpoch(each) })),
   fencedBy: fields.objectOrNull('fencedBy', each => ({ epoch: readEpoch(each) })),
 });
 

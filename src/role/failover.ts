@@ -218,7 +218,7 @@ function* claimForFailover(
   row: RoleRow,
   operation: RoleOperation,
 ): Procedure<{ readonly epoch: RoleEpoch; readonly detail: string; readonly lostTo: EpochClaim | null }> {
-  const next = roleEpoch(row.epoch + 1);
+  const next = roleEpoch(Math.max(row.epoch, row.ceded) + 1);
   const archive = yield* call('archive', 'configured');
   if (archive === null) return { epoch: next, detail: `epoch ${next}, no archive`, lostTo: null };
   try {

@@ -248,7 +248,6 @@ export function* confirmEpoch(
             ...head,
             address: null,
             certainty: 'claimed',
-            openings: [],
             inherited: false,
           });
           return false;
@@ -263,8 +262,10 @@ export function* confirmEpoch(
     let answered = 0;
     for (const address of followers) {
       try {
-        const { epoch, site, openings } = yield* describePeer(context, address);
-        if (supersedes({ epoch, site }, row) && epoch > row.epoch) {
+        const { epoch, site, openings, opened } = yield* describePeer(context, address);
+        // Two sites that opened under one epoch: the site ids say which of them stops.
+        const newer = epoch > row.epoch || opened?.epoch === row.epoch;
+        if (newer && supersedes({ epoch, site }, row)) {
           yield* heedEpoch(context, {
             epoch,
             site,

@@ -9,7 +9,7 @@ import type { AccessMode, LogPosition } from '../base/log-access.ts';
 import type { Lsn, RoleEpoch, Scn, WallMicros } from '../base/scalars.ts';
 import type { RoleEntry } from '../codec/role-entry.ts';
 import type { ControlReply, ControlRequest } from './control-ops.ts';
-import type { LogSuffix, RoleRow, SealRecord, SourceContact } from './row.ts';
+import type { EpochStart, LogSuffix, RoleRow, SealRecord, SourceContact } from './row.ts';
 import type { JournalEntry } from './steps.ts';
 
 export interface RoleStore {
@@ -91,8 +91,11 @@ export interface EpochClaim {
 export interface ArchiveFence {
   /** Secret-free name of the chain, or null when there is none. Never asks the media. */
   configured(): Promise<string | null>;
-  /** The newest claim. Rejects with kind `unavailable` when the media does not answer. */
-  head(): Promise<EpochClaim>;
+  /**
+   * The newest claim, and where each epoch of the chain began as far as it tells. Rejects with kind `unavailable` when the
+   * media does not answer.
+   */
+  head(): Promise<EpochClaim & { readonly openings: readonly EpochStart[] }>;
   /**
    * Claims an epoch if it is above the head's. `lost` names the head that was there. Claiming again what is the head is
    * `claimed`. After a rejection the claim may or may not be there: claim again.

@@ -12,7 +12,14 @@ import { type RoleEpoch, roleEpoch } from '../base/scalars.ts';
 import { cancelling, decide } from './opening.ts';
 import type { EpochClaim } from './ports.ts';
 import { call, type Procedure, type RoleContext } from './procedure.ts';
-import { newOperation, type RoleOperation, type RoleRow, type SealRecord, withCancelled } from './row.ts';
+import {
+  cededAfter,
+  newOperation,
+  type RoleOperation,
+  type RoleRow,
+  type SealRecord,
+  withCancelled,
+} from './row.ts';
 import { roleSteps } from './steps.ts';
 import { heedEpoch } from './fence.ts';
 import { describePeer, unexpected } from './seal-search.ts';
@@ -255,7 +262,11 @@ export function* beginUndo(context: RoleContext, operation: RoleOperation): Proc
         row.operation?.id === operation.id && row.switchoverStatus === 'PREPARE SWITCHING TO PRIMARY';
       if (!open) throw rowChanged(row);
     },
-    build: row => ({ ...row, cancelled: withCancelled(row, operation.id) }),
+    build: row => ({
+      ...row,
+      cancelled: withCancelled(row, operation.id),
+      ceded: cededAfter(row, operation.seal?.epoch ?? row.epoch),
+    }),
   });
 }
 

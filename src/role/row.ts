@@ -193,6 +193,8 @@ export interface RoleRow {
   readonly fenced: FencedRecord | null;
   /** operations that may never open or seal here, newest last, bounded */
   readonly cancelled: readonly string[];
+  /** epochs up to here are left to a site that this one let open again; a failover goes above them */
+  readonly ceded: RoleEpoch;
   readonly recoveryUntilScn: Scn;
   readonly certificate: LossCertificate | null;
   /** what a repeated command answers with */
@@ -216,6 +218,7 @@ const blank = {
   openings: [],
   fenced: null,
   cancelled: [],
+  ceded: roleEpoch(0),
   recoveryUntilScn: scnUnlimited,
   certificate: null,
   unfenced: null,
@@ -286,6 +289,13 @@ export const withCancelled = (row: RoleRow, operationId: string): readonly strin
   row.cancelled.includes(operationId)
     ? row.cancelled
     : [...row.cancelled, operationId].slice(-roleCancelledMax);
+
+/**
+ * What a consent to open again after a seal of `epoch` gives away: the next epoch, and the one after it in case the next was
+ * claimed for the operation that is given up.
+ */
+export const cededAfter = (row: RoleRow, epoch: RoleEpoch): RoleEpoch =>
+  roleEpoch(Math.max(row.ceded, epoch + 2));
 
 /**
  * Whether an epoch opened by another site supersedes ours. Equal epochs of two sites can only come from two forced

@@ -70,6 +70,7 @@ const reply: fc.Arbitrary<ControlReply> = fc.oneof(
       end: position,
       sealed: fc.option(seal),
       openings,
+      opened: fc.option(fc.record({ epoch })),
       fencedBy: fc.option(fc.record({ epoch })),
     }),
   }),
