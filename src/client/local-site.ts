@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
 import { must } from '../base/assert.ts';
-import { ObError } from '../base/errors.ts';
+import { ObError, reviveError } from '../base/errors.ts';
 import { ApiClient } from './api-client.ts';
 
 const program = fileURLToPath(new URL('../../bin/obstandby.js', import.meta.url));
@@ -20,6 +20,16 @@ interface Addresses {
   readonly sqlAddress: string;
   readonly peerAddress: string;
   readonly httpAddress: string;
+}
+
+/** The line a server prints when it is ready, or cannot be. */
+interface StartAnswer extends Addresses {
+  readonly ok: boolean;
+  readonly error?: {
+    readonly code: string;
+    readonly message: string;
+    readonly details?: Record<string, string>;
+  };
 }
 
 export class LocalSite {
@@ -89,9 +99,7 @@ export class LocalSite {
     }) as ChildProcess;
     this.#process = child;
     const lines = createInterface({ input: must(child.stdout, 'standard output of the server') });
-    const ready = once(lines, 'line').then(
-      ([line]) => JSON.parse(String(line)) as Addresses & { ok: boolean },
-    );
+    const ready = once(lines, 'line').then(([line]) => JSON.parse(String(line)) as StartAnswer);
     const ended = once(child, 'exit').then(([code]) => {
       throw new ObError('OBS_SITE_ENDED', {
         site: this.name,
@@ -101,12 +109,10 @@ export class LocalSite {
     });
     const answer = await Promise.race([ready, ended]);
     ended.catch(() => {});
-    if (!answer.ok)
-      throw new ObError('OBS_SITE_ENDED', {
-        site: this.name,
-        code: 0,
-        log: join(this.directory, 'server.log'),
-      });
+    if (!answer.ok) {
+      const { error } = answer;
+      throw reviveError(error ?? { code: 'OBS_BUG', message: `site ${this.name} did not start` });
+    }
     this.#addresses = answer;
     this.#writeConfig({
       sql: this.sqlPort,

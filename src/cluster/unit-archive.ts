@@ -110,12 +110,13 @@ export class UnitArchive implements ArchiveFence {
     return Promise.resolve(location === null ? null : publicLocation(location));
   }
 
-  async head(): Promise<EpochClaim> {
+  async head(): Promise<EpochClaim & { readonly openings: readonly EpochStart[] }> {
     const head = await (await this.#openFence()).head();
     return {
       epoch: head.epoch,
       site: head.owner?.siteId ?? '',
       operationId: head.owner?.operationId ?? null,
+      openings: openingsOf(head),
     };
   }
 
