@@ -80,7 +80,7 @@ const timePattern =
   /^(\d{4})-(\d{1,2})-(\d{1,2})(?:[ T](\d{1,2}):(\d{1,2})(?::(\d{1,2})(?:\.(\d{1,6}))?)?)?$/;
 
 /** A time in UTC as an SCN: microseconds since 1970. Throws OBS_SQL_ARGUMENT. */
-export function timeToScn(text: string): Scn {
+function timeToScn(text: string): Scn {
   const match = timePattern.exec(text.trim());
   const wrong = (): ObError =>
     new ObError('OBS_SQL_ARGUMENT', { what: "UNTIL TIME: write 'YYYY-MM-DD hh:mm:ss[.ffffff]', in UTC" });

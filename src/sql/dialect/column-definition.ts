@@ -3,8 +3,8 @@
  * clients read it back, unless SQLite would give it an affinity that changes values (VARBINARY '007' must not become 7).
  */
 import { ObError } from '../../base/errors.ts';
-import { finish, quoteName, quoteText } from './fragment.ts';
-import { collationOf, Rewriter, trimmed } from './rewriter.ts';
+import { finish, quoteName, quoteText, trimmed } from './fragment.ts';
+import { collationOf, Rewriter } from './rewriter.ts';
 import type { TokenCursor } from './token-cursor.ts';
 
 export interface ColumnDefinition {
@@ -67,7 +67,7 @@ const stringsIn = (cursor: TokenCursor, from: number, to: number): string[] =>
   cursor.statement.tokens.slice(from, to).flatMap(token => (token.kind === 'string' ? [token.text] : []));
 
 /** Reads a type with its length and its UNSIGNED, CHARACTER SET and the like. */
-export function columnType(cursor: TokenCursor): ColumnType {
+function columnType(cursor: TokenCursor): ColumnType {
   let word = cursor.word();
   if (word === '') throw cursor.error();
   cursor.at++;
@@ -108,7 +108,7 @@ function typeAttributes(cursor: TokenCursor): boolean {
 }
 
 /** SQLite text of the tokens [from, to); session values have no place in a table's definition. */
-export function definitionSql(cursor: TokenCursor, from: number, to: number): string {
+function definitionSql(cursor: TokenCursor, from: number, to: number): string {
   const { sql, parameters } = finish(trimmed(new Rewriter(cursor.statement).range(from, to)));
   if (parameters.length > 0) throw cursor.statement.errorAt(from);
   return sql;

@@ -11,8 +11,8 @@ import {
   keyColumns,
   referenceClause,
 } from './column-definition.ts';
-import { finish, quoteName } from './fragment.ts';
-import { Rewriter, trimmed } from './rewriter.ts';
+import { finish, quoteName, trimmed } from './fragment.ts';
+import { Rewriter } from './rewriter.ts';
 import type { StatementText } from './statement-text.ts';
 import { TokenCursor } from './token-cursor.ts';
 

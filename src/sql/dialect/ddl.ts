@@ -2,9 +2,9 @@
 import { ObError } from '../../base/errors.ts';
 import { dropIndexSql, rewriteAlterTable, shapeOrThrow } from './alter-table.ts';
 import { createIndexSql, keyRest, rewriteCreateTable } from './create-table.ts';
-import { finish, quoteName, quoteText } from './fragment.ts';
+import { finish, quoteName, quoteText, trimmed } from './fragment.ts';
 import type { ShapeLookup } from './insert.ts';
-import { Rewriter, trimmed } from './rewriter.ts';
+import { Rewriter } from './rewriter.ts';
 import type { StatementText } from './statement-text.ts';
 import { renameTable } from './table-shape.ts';
 import { TokenCursor } from './token-cursor.ts';

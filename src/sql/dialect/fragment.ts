@@ -93,3 +93,6 @@ export function bindTemplate(
     parameter.kind === 'client' ? parameter : { kind: 'value', value: resolve(parameter.value) },
   );
 }
+
+/** Without a blank at its start. */
+export const trimmed = (fragment: Fragment): Fragment => (fragment[0] === ' ' ? fragment.slice(1) : fragment);

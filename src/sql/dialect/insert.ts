@@ -4,8 +4,8 @@
  */
 import { must } from '../../base/assert.ts';
 import type { TableColumn, TableShape } from '../plan.ts';
-import { type Fragment, joined, quoteName, sql } from './fragment.ts';
-import { Rewriter, trimmed } from './rewriter.ts';
+import { type Fragment, joined, quoteName, sql, trimmed } from './fragment.ts';
+import { Rewriter } from './rewriter.ts';
 import type { StatementText } from './statement-text.ts';
 import { TokenCursor } from './token-cursor.ts';
 
@@ -183,7 +183,7 @@ function valueFor(
 }
 
 /** A column's default as a value. */
-export const defaultOf = (column: TableColumn): Fragment =>
+const defaultOf = (column: TableColumn): Fragment =>
   column.autoIncrement || column.defaultSql === null ? ['NULL'] : [`(${column.defaultSql})`];
 
 /** `AS new` or `AS new(a, b)` behind the values. */

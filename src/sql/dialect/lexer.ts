@@ -9,7 +9,7 @@
 import { dialectTokensMax } from '../../base/limits.ts';
 import type { LexicalMode } from '../plan.ts';
 
-export type TokenKind =
+type TokenKind =
   /** keyword or bare identifier; `lower` is the lower-case text */
   | 'word'
   /** `quoted` (or "quoted" with ANSI_QUOTES) identifier */
@@ -71,7 +71,7 @@ const longSymbolStarts = new Set('<>!&|:-');
 const strictUtf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The bytes of a text whose characters are bytes, as UTF-8 text; null where they are not UTF-8. */
-export function textOfBytes(text: string): string | null {
+function textOfBytes(text: string): string | null {
   try {
     return strictUtf8.decode(Buffer.from(text, 'latin1'));
   } catch {

@@ -2,8 +2,8 @@ import Database from 'better-sqlite3';
 import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { isPlain } from './plain-statement.ts';
-import { finish } from './fragment.ts';
-import { Rewriter, trimmed } from './rewriter.ts';
+import { finish, trimmed } from './fragment.ts';
+import { Rewriter } from './rewriter.ts';
 import { StatementText } from './statement-text.ts';
 import { rewriteDelete, rewriteUpdate } from './update-delete.ts';
 

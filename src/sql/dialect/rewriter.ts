@@ -14,69 +14,26 @@ import {
   quoteText,
   sql,
   textOf,
+  trimmed,
 } from './fragment.ts';
-import { bareFunctions, castTo, functionRewrites, groupConcat } from './functions.ts';
+import { bareFunctions, functionRewrites } from './functions.ts';
 import { informationSchemaTable } from './information-schema.ts';
 import type { Token } from './lexer.ts';
+import {
+  fromClauseEnds,
+  introducedLiterals,
+  isNoFunction,
+  notSupportedWords,
+  quotedWords,
+  selectListEnds,
+  selectModifiers,
+  tableAliasBreakers,
+  tableIntroducers,
+} from './rewrite-words.ts';
+import { hasAlias, isPlainColumn } from './select-items.ts';
+import { rewriteSpecialCall } from './special-calls.ts';
 import type { StatementText } from './statement-text.ts';
-import { addInterval, extractUnit, isIntervalUnit } from './time-functions.ts';
-
-const selectModifiers = new Set([
-  'all',
-  'distinct',
-  'distinctrow',
-  'high_priority',
-  'straight_join',
-  'sql_small_result',
-  'sql_big_result',
-  'sql_buffer_result',
-  'sql_no_cache',
-  'sql_cache',
-  'sql_calc_found_rows',
-]);
-const selectListEnds = new Set([
-  'from',
-  'where',
-  'group',
-  'having',
-  'order',
-  'limit',
-  'union',
-  'except',
-  'intersect',
-  'for',
-  'into',
-  'lock',
-  'window',
-]);
-/** words behind which a table name comes */
-const tableIntroducers = new Set(['from', 'join', 'straight_join', 'into', 'update', 'table', 'references']);
-const fromClauseEnds = new Set([
-  'where',
-  'group',
-  'having',
-  'order',
-  'limit',
-  'union',
-  'except',
-  'intersect',
-  'set',
-  'values',
-  'select',
-  'for',
-  'window',
-]);
-/** identifiers in MySQL, keywords in SQLite that it does not take as names */
-const quotedWords = new Set(['transaction', 'autoincrement', 'deferrable', 'notnull']);
-const notSupportedWords: Readonly<Record<string, string>> = {
-  regexp: 'REGEXP',
-  rlike: 'RLIKE',
-  xor: 'XOR',
-  rollup: 'WITH ROLLUP',
-  outfile: 'INTO OUTFILE',
-  dumpfile: 'INTO DUMPFILE',
-};
-const introducedLiterals = new Set(['date', 'time', 'timestamp']);
+import { addInterval, isIntervalUnit } from './time-functions.ts';
 
 const notSupported = (what: string): ObError => new ObError('OBS_SQL_NOT_SUPPORTED', { what });
 
@@ -424,9 +381,9 @@ export class Rewriter {
   #call(at: number, token: Token, output: Output): number {
     const { statement } = this;
     const close = statement.partner(at + 1);
-    const special = this.#specialCall(token.lower, at + 2, close);
+    const special = rewriteSpecialCall(this, token.lower, at + 2, close);
     const rewrite = special === null ? functionRewrites.get(token.lower) : undefined;
-    const fragment = special ?? rewrite?.(this.#arguments(at + 2, close)) ?? null;
+    const fragment = special ?? rewrite?.(this.arguments(at + 2, close)) ?? null;
     if (fragment === null) {
       if (token.lower === 'values' || isNoFunction(token.lower)) return at;
       output.pushOperand(token.spaced, sql`${token.text}(${this.range(at + 2, close)})`);
@@ -436,12 +393,13 @@ export class Rewriter {
     return close + 1;
   }
 
-  #arguments(from: number, to: number): Fragment[] {
-    return this.statement.list(from, to).map(([start, end]) => this.#argument(start, end));
+  /** The values between commas, each fit to stand in any expression. */
+  arguments(from: number, to: number): Fragment[] {
+    return this.statement.list(from, to).map(([start, end]) => this.argument(start, end));
   }
 
   /** In brackets unless it is one operand, so that an operator around it cannot split it. */
-  #argument(start: number, end: number): Fragment {
+  argument(start: number, end: number): Fragment {
     const fragment = trimmed(this.range(start, end));
     return this.#isOneOperand(start, end) ? fragment : sql`(${fragment})`;
   }
@@ -451,113 +409,6 @@ export class Rewriter {
     const open = this.statement.symbol(start) === '(' ? start : start + 1;
     if (this.statement.symbol(open) === '(' && this.statement.partner(open) === end - 1) return true;
     return end - start === 3 && this.statement.symbol(start + 1) === '.';
-  }
-
-  /** Calls whose brackets hold more than a list of expressions. */
-  #specialCall(name: string, from: number, to: number): Fragment | null {
-    const { statement } = this;
-    switch (name) {
-      case 'values':
-        if (this.upsertRow === null || to !== from + 1) return null;
-        return sql`${this.upsertRow}.${trimmed(this.range(from, to))}`;
-      case 'cast': {
-        const as = statement.find(from, to, new Set(['as']));
-        return this.#cast(from, as, as + 1, to);
-      }
-      case 'convert': {
-        const using = statement.find(from, to, new Set(['using']));
-        if (using < to) return sql`(${trimmed(this.range(from, using))})`;
-        const [value, type] = statement.list(from, to);
-        if (value === undefined || type === undefined) throw statement.errorAt(to);
-        return this.#cast(value[0], value[1], type[0], type[1]);
-      }
-      case 'date_add':
-      case 'date_sub':
-      case 'adddate':
-      case 'subdate':
-        return this.#dateAdd(name.endsWith('sub') || name === 'subdate' ? '-' : '+', from, to);
-      case 'extract': {
-        if (statement.word(from + 1) !== 'from') throw statement.errorAt(from + 1);
-        return extractUnit(statement.word(from), this.#argument(from + 2, to));
-      }
-      case 'substring':
-      case 'substr':
-      case 'mid':
-        return this.#substring(from, to);
-      case 'position': {
-        const within = statement.find(from, to, new Set(['in']));
-        return sql`instr(${this.#argument(within + 1, to)}, ${this.#argument(from, within)})`;
-      }
-      case 'trim':
-        return this.#trim(from, to);
-      case 'group_concat':
-        return this.#groupConcat(from, to);
-      default:
-        return null;
-    }
-  }
-
-  #cast(from: number, valueEnd: number, typeFrom: number, to: number): Fragment {
-    const { statement } = this;
-    const type = statement.word(typeFrom);
-    if (type === '') throw statement.errorAt(typeFrom);
-    const sized =
-      statement.symbol(typeFrom + 1) === '('
-        ? this.range(typeFrom + 2, statement.partner(typeFrom + 1))
-        : null;
-    if (typeFrom >= to) throw statement.errorAt(to);
-    return castTo(this.#argument(from, valueEnd), type, sized);
-  }
-
-  #dateAdd(sign: '+' | '-', from: number, to: number): Fragment | null {
-    const { statement } = this;
-    const [time, amount] = statement.list(from, to);
-    if (time === undefined || amount === undefined) throw statement.errorAt(to);
-    if (statement.word(amount[0]) !== 'interval') return null;
-    const unit = statement.word(amount[1] - 1);
-    return addInterval(
-      this.#argument(...time),
-      sign,
-      trimmed(this.range(amount[0] + 1, amount[1] - 1)),
-      unit,
-    );
-  }
-
-  #substring(from: number, to: number): Fragment | null {
-    const { statement } = this;
-    const start = statement.find(from, to, new Set(['from']));
-    if (start === to) return sql`substr(${joined(this.#arguments(from, to), ', ')})`;
-    const length = statement.find(start, to, new Set(['for']));
-    const rest = length < to ? sql`, ${this.#argument(length + 1, to)}` : [];
-    return sql`substr(${this.#argument(from, start)}, ${this.#argument(start + 1, length)}${rest})`;
-  }
-
-  /** TRIM([BOTH | LEADING | TRAILING] [characters] FROM text); SQLite trims characters, MySQL whole strings. */
-  #trim(from: number, to: number): Fragment | null {
-    const { statement } = this;
-    const middle = statement.find(from, to, new Set(['from']));
-    if (middle === to) return null;
-    const side = statement.word(from);
-    const named = side === 'both' || side === 'leading' || side === 'trailing';
-    const name = side === 'leading' ? 'ltrim' : side === 'trailing' ? 'rtrim' : 'trim';
-    const start = named ? from + 1 : from;
-    const characters = start < middle ? sql`, ${this.#argument(start, middle)}` : [];
-    return sql`${name}(${this.#argument(middle + 1, to)}${characters})`;
-  }
-
-  #groupConcat(from: number, to: number): Fragment {
-    const { statement } = this;
-    const distinct = statement.word(from) === 'distinct';
-    const separatorAt = statement.find(from, to, new Set(['separator']));
-    const orderAt = statement.find(from, separatorAt, new Set(['order']));
-    const separator = separatorAt < to ? statement.tokens[separatorAt + 1] : undefined;
-    if (separatorAt < to && separator?.kind !== 'string') throw statement.errorAt(separatorAt + 1);
-    return groupConcat({
-      distinct,
-      values: this.#arguments(distinct ? from + 1 : from, orderAt),
-      order: orderAt < separatorAt ? trimmed(this.range(orderAt + 2, separatorAt)) : null,
-      separator: separator?.text ?? null,
-    });
   }
 
   // --- select lists ---
@@ -583,149 +434,12 @@ export class Rewriter {
     const source = statement.source(start, end);
     const only = end - start === 1 ? statement.tokens[start] : undefined;
     if (only?.kind === 'string') return sql`${fragment} AS ${quoteName(only.text || ' ')}`;
-    if (this.#isPlainColumn(start, end) || this.#hasAlias(start, end)) return fragment;
+    if (isPlainColumn(statement, start, end) || hasAlias(statement, start, end)) return fragment;
     if (textOf(fragment) === source) return fragment;
     return source.includes('\0') ? fragment : sql`${fragment} AS ${quoteName(source)}`;
   }
-
-  /** `a`, `t`.`a`, t.*, db.t.a: SQLite names the column as MySQL does. */
-  #isPlainColumn(start: number, end: number): boolean {
-    for (let at = start; at < end; at++) {
-      const token = this.statement.tokens[at];
-      const isName = token?.kind === 'word' || token?.kind === 'quoted' || this.statement.symbol(at) === '*';
-      if ((at - start) % 2 === 0 ? !isName : this.statement.symbol(at) !== '.') return false;
-    }
-    return (end - start) % 2 === 1 && (end - start > 1 || !bareFunctions.has(this.statement.word(start)));
-  }
-
-  #hasAlias(start: number, end: number): boolean {
-    const { statement } = this;
-    if (end - start < 2) return false;
-    const last = statement.tokens[end - 1];
-    if (last === undefined || (last.kind !== 'word' && last.kind !== 'quoted' && last.kind !== 'string'))
-      return false;
-    const before = statement.tokens[end - 2];
-    if (before?.lower === 'as') return true;
-    if (isIntervalUnit(last.lower) && statement.find(start, end, intervalWord) < end) return false;
-    if (last.lower === 'end' || last.lower === 'null' || last.lower === 'true' || last.lower === 'false')
-      return false;
-    if (before?.kind === 'symbol') return before.text === ')';
-    return before !== undefined && (before.kind !== 'word' || !aliasBreakers.has(before.lower));
-  }
 }
-
-const intervalWord = new Set(['interval']);
-
-/** words that cannot end an expression, so the word behind them is no alias */
-const aliasBreakers = new Set([
-  'and',
-  'or',
-  'not',
-  'is',
-  'like',
-  'in',
-  'between',
-  'div',
-  'mod',
-  'collate',
-  'binary',
-  'then',
-  'else',
-  'when',
-  'case',
-  'escape',
-  'interval',
-  'select',
-  'distinct',
-]);
-
-/** words behind a table that are no alias of it */
-const tableAliasBreakers = new Set([
-  'where',
-  'group',
-  'having',
-  'order',
-  'limit',
-  'union',
-  'except',
-  'intersect',
-  'join',
-  'inner',
-  'left',
-  'right',
-  'full',
-  'cross',
-  'natural',
-  'straight_join',
-  'on',
-  'using',
-  'for',
-  'lock',
-  'window',
-  'use',
-  'force',
-  'ignore',
-  'partition',
-  'procedure',
-  'into',
-]);
-
-/** words before a bracket that are not calls */
-const noFunctions = new Set([
-  'in',
-  'and',
-  'or',
-  'not',
-  'on',
-  'where',
-  'when',
-  'then',
-  'else',
-  'as',
-  'from',
-  'join',
-  'select',
-  'exists',
-  'any',
-  'some',
-  'all',
-  'using',
-  'values',
-  'value',
-  'into',
-  'over',
-  'between',
-  'like',
-  'is',
-  'by',
-  'having',
-  'limit',
-  'offset',
-  'union',
-  'except',
-  'intersect',
-  'distinct',
-  'div',
-  'mod',
-  'case',
-  'key',
-  'index',
-  'table',
-  'set',
-  'update',
-  'with',
-  'partition',
-  'returning',
-  'check',
-  'references',
-  'default',
-  'binary',
-]);
-const isNoFunction = (word: string): boolean => noFunctions.has(word);
 
 /** MySQL's collation as one of SQLite's: `_bin` compares bytes, the others ignore the case of ASCII letters. */
 export const collationOf = (name: string): 'BINARY' | 'NOCASE' =>
   /_ci$/i.test(name) || /^nocase$/i.test(name) ? 'NOCASE' : 'BINARY';
-
-/** Without a blank at its start. */
-export const trimmed = (fragment: Fragment): Fragment => (fragment[0] === ' ' ? fragment.slice(1) : fragment);

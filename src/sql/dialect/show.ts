@@ -6,10 +6,10 @@ import { ObError } from '../../base/errors.ts';
 import type { Cell, Column } from '../../tenant/engine.ts';
 import type { DialectContext, Plan, RowsAnswer } from '../plan.ts';
 import { shapeOrThrow } from './alter-table.ts';
-import { finish, type Fragment, quoteCell, quoteName, quoteText, sql } from './fragment.ts';
+import { finish, type Fragment, quoteCell, quoteName, quoteText, sql, trimmed } from './fragment.ts';
 import { columnRowsOf, keyRowsOf, visibleObjects } from './information-schema.ts';
 import type { ShapeLookup } from './insert.ts';
-import { Rewriter, trimmed } from './rewriter.ts';
+import { Rewriter } from './rewriter.ts';
 import { schemaName, sessionValue, systemValue } from './session-values.ts';
 import { showCreateTable } from './show-create.ts';
 import type { StatementText } from './statement-text.ts';
@@ -37,7 +37,7 @@ export function planShow(
 }
 
 const column = (name: string): Column => ({ name, declaredType: 'TEXT', table: null, originColumn: null });
-export const answer = (names: readonly string[], rows: readonly (readonly Cell[])[]): RowsAnswer => ({
+const answer = (names: readonly string[], rows: readonly (readonly Cell[])[]): RowsAnswer => ({
   kind: 'rows',
   columns: names.map(column),
   rows,

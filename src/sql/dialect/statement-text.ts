@@ -8,7 +8,7 @@ import type { LexicalMode } from '../plan.ts';
 import { type LexError, lex, type Token } from './lexer.ts';
 
 /** Error 1064. Names the word only, never what follows it: the rest of a statement may hold a password. */
-export function syntaxError(text: string, position: number, near: string): ObError {
+function syntaxError(text: string, position: number, near: string): ObError {
   let line = 1;
   for (let at = text.indexOf('\n'); at >= 0 && at < position; at = text.indexOf('\n', at + 1)) line++;
   return new ObError('OBS_SQL_PARSE', { near, line, position: position + 1 });
@@ -17,7 +17,7 @@ export function syntaxError(text: string, position: number, near: string): ObErr
 const nearLength = 64;
 
 /** How an error names a token: literals are never shown. */
-export function nearOf(token: Token | undefined): string {
+function nearOf(token: Token | undefined): string {
   if (token === undefined) return 'the end of the statement';
   switch (token.kind) {
     case 'string':

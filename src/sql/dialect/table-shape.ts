@@ -70,7 +70,7 @@ function tableColumn(row: readonly Cell[], autoIncrement: boolean): TableColumn 
 }
 
 /** MySQL's name of an index: what stands behind the table's name it was made under. */
-export function keyNameOf(table: string, index: string): string {
+function keyNameOf(table: string, index: string): string {
   if (index.toLowerCase().startsWith(`${table.toLowerCase()}$`)) return index.slice(table.length + 1);
   const dollar = index.lastIndexOf('$');
   return dollar < 0 ? index : index.slice(dollar + 1);

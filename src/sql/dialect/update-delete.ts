@@ -1,8 +1,8 @@
 /** UPDATE and DELETE of one table. Several tables in one statement are refused by name. */
 import { ObError } from '../../base/errors.ts';
-import { type Fragment, quoteName, sql } from './fragment.ts';
+import { type Fragment, quoteName, sql, trimmed } from './fragment.ts';
 import { rewriteAssignments, type ShapeLookup } from './insert.ts';
-import { Rewriter, trimmed } from './rewriter.ts';
+import { Rewriter } from './rewriter.ts';
 import type { StatementText } from './statement-text.ts';
 import { TokenCursor } from './token-cursor.ts';
 

@@ -16,7 +16,7 @@ export function parseUserStatement(statement: StatementText): UserStatement | nu
 }
 
 /** `name`, 'name'@'host': the host is read and means nothing, every user may come from anywhere. */
-export function userName(cursor: TokenCursor): string {
+function userName(cursor: TokenCursor): string {
   const name = cursor.nameOrString();
   if (cursor.peek()?.kind === 'user-variable') cursor.at++;
   return name;
