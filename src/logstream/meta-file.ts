@@ -7,7 +7,7 @@ import { isProblem } from '../codec/clog.ts';
 import { type DecodedMeta, decodeMeta, encodeMeta, type MetaImage } from '../codec/meta-image.ts';
 import type { Disk, DiskFile } from '../platform/disk.ts';
 
-const copies = 2;
+export const metaCopies = 2;
 export const metaFileName = 'meta';
 
 export type FoundMeta =
@@ -32,7 +32,7 @@ export class MetaFile {
     if (bytes === undefined) return { kind: 'blank' };
     const found: DecodedMeta[] = [];
     let what = 'the file is empty';
-    for (let copy = 0; copy < copies; copy++) {
+    for (let copy = 0; copy < metaCopies; copy++) {
       const meta = decodeMeta(bytes.subarray(copy * metaImageBytesMax, (copy + 1) * metaImageBytesMax));
       if (isProblem(meta)) what = meta.what;
       else found.push(meta);
@@ -54,7 +54,8 @@ export class MetaFile {
     bytes.set(encodeMeta(image, this.#sequence));
     const file: DiskFile = await this.#disk.open(this.#path, { create: true });
     try {
-      for (let copy = 0; copy < copies; copy++) await file.writeDurable(copy * metaImageBytesMax, [bytes]);
+      for (let copy = 0; copy < metaCopies; copy++)
+        await file.writeDurable(copy * metaImageBytesMax, [bytes]);
     } finally {
       await file.close();
     }
