@@ -109,6 +109,8 @@ export const pageImageBytesMax = 16_777_216;
 export const imageCacheBytes = 16_777_216;
 /** Reads of a wal-index header that another program may be changing, before it counts as damaged. */
 export const indexHeaderReadsMax = 1_000;
+/** A reader of another process holds SQLite's write lock for microseconds; longer than this is a writer. */
+export const writeLockWaitMsMax = 5_000;
 /** A piece of a database snapshot. */
 export const snapshotPieceBytesMax = 1_048_576;
 

@@ -41,7 +41,7 @@ const fixedBytes = 48;
 const incarnationBytesMax = 64;
 
 /** Distance of the two slots: two sectors of any disk. */
-export const checkpointSlotBytes = 4_096;
+const checkpointSlotBytes = 4_096;
 export const checkpointFileBytes = 2 * checkpointSlotBytes;
 
 /** Where the record with this sequence number goes. */

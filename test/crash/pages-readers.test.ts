@@ -37,7 +37,7 @@ const inShell = async (file: string, stopFile: string): Promise<ReaderReport> =>
   while (!fs.existsSync(stopFile)) {
     const text = await new Promise<string>(resolve => {
       execFile('sqlite3', ['-cmd', '.timeout 5000', '-readonly', file, sql], (error, stdout) => {
-        resolve(error === null ? stdout : String(error));
+        resolve(error === null ? stdout : error.message);
       });
     });
     report.looks++;

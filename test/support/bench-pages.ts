@@ -1,12 +1,15 @@
 /**
  * Micro-benchmark of capture and apply, for profiling (`node --cpu-prof test/support/bench-pages.ts`). Prints medians of
- * interleaved rounds; ratios hold on a noisy machine, absolute numbers do not.
+ * interleaved rounds, in operations per millisecond of this thread's processor time: other work on the machine disturbs
+ * that less than a clock. Ratios hold, absolute numbers do not.
  *
- *   node test/support/bench-pages.ts [capture|apply|raw] [rounds]
+ *   node test/support/bench-pages.ts [capture|apply|raw] [rounds] [readers]
  */
 import fs from 'node:fs';
 import { crc32 } from 'node:zlib';
+import { once } from 'node:events';
 import path from 'node:path';
+import { Worker } from 'node:worker_threads';
 import { must } from '../../src/base/assert.ts';
 import type { DecodedRedo } from '../../src/codec/redo.ts';
 import { RawRedo } from '../../src/tenant/pages/raw-redo.ts';
@@ -20,6 +23,7 @@ import {
 } from './page-replicas.ts';
 
 const rows = 100_000;
+const walBytesMax = 64 * 1_048_576;
 const groupHeaderBytes = 40;
 const entryHeaderBytes = 4;
 
@@ -34,6 +38,11 @@ const digits = (length: number): string => {
   return text;
 };
 const texts = Array.from({ length: 2048 }, () => digits(120));
+/** Processor time of this thread, in milliseconds. */
+const threadMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
 const median = (values: readonly number[]): number =>
   must(values.toSorted((one, other) => one - other)[values.length >> 1], 'there are rounds');
 
@@ -79,12 +88,12 @@ function capture(rounds: number, directory: string): void {
     for (let round = 0; round < rounds; round++) {
       bare.checkpointFully();
       leader.writer.pragma('wal_checkpoint(RESTART)');
-      let started = performance.now();
+      let started = threadMs();
       for (let index = 0; index < updates; index++) onBare.run(parameter(load), 1 + random(rows));
-      bareRates.push(updates / (performance.now() - started));
+      bareRates.push(updates / (threadMs() - started));
       bytes = 0;
       let sum = 0;
-      started = performance.now();
+      started = threadMs();
       for (let index = 0; index < updates; index++) {
         onLeader.run(parameter(load), 1 + random(rows));
         const commit = leader.capture.capture(1);
@@ -93,7 +102,7 @@ function capture(rounds: number, directory: string): void {
         for (const part of commit.parts) sum = crc32(part, sum);
         bytes += commit.bytes;
       }
-      leaderRates.push(updates / (performance.now() - started));
+      leaderRates.push(updates / (threadMs() - started));
     }
     const perUpdate = bytes / updates + groupHeaderBytes + entryHeaderBytes;
     const ratios = leaderRates.map((rate, index) => rate / must(bareRates[index], 'a pair'));
@@ -112,19 +121,32 @@ function produce(file: string, load: Load, count: number): { records: DecodedRed
   const update = leader.writer.prepare(statements[load]);
   for (let id = 1; id <= rows; id += 5) update.run(parameter(load), id);
   leader.take();
-  const started = performance.now();
+  const started = threadMs();
   for (let index = 0; index < count; index++) {
     update.run(parameter(load), 1 + random(rows));
     leader.take();
     if (index % 16_000 === 15_999) leader.writer.pragma('wal_checkpoint(PASSIVE)');
   }
-  const rate = count / (performance.now() - started);
+  const rate = count / (threadMs() - started);
   leader.checkpointFully();
   leader.close();
   return { records: leader.records, rate };
 }
 
-function apply(rounds: number, directory: string): void {
+/** Reads beside an apply; `stop` resolves when the readers have closed their connections. */
+async function startReaders(file: string, count: number): Promise<() => Promise<void>> {
+  const stop = new Int32Array(new SharedArrayBuffer(4));
+  const url = new URL('./point-reader.ts', import.meta.url);
+  const workers = Array.from({ length: count }, () => new Worker(url, { workerData: { file, rows, stop } }));
+  await Promise.all(workers.map(worker => once(worker, 'message')));
+  return async () => {
+    const ends = workers.map(worker => once(worker, 'exit'));
+    Atomics.store(stop, 0, 1);
+    await Promise.all(ends);
+  };
+}
+
+async function apply(rounds: number, directory: string, readers: number): Promise<void> {
   for (const load of ['c', 'k'] as const) {
     const leaderFile = path.join(directory, `leader-${load}.db`);
     const baseFile = path.join(directory, `base-${load}.db`);
@@ -141,15 +163,17 @@ function apply(rounds: number, directory: string): void {
         follower.injector.apply(records.slice(0, 1));
         follower.writer.pragma('wal_checkpoint(PASSIVE)');
         follower.injector.restartLog();
-        const started = performance.now();
+        const stop = await startReaders(file, readers);
+        const started = threadMs();
         for (let from = 1; from < records.length; from += group) {
           follower.injector.apply(records.slice(from, from + group));
-          if (follower.injector.walBytes > (16 * 4_194_304) / 4) {
+          if (follower.injector.walBytes > walBytesMax) {
             follower.writer.pragma('wal_checkpoint(PASSIVE)');
             follower.injector.restartLog();
           }
         }
-        rates.push(records.length / (performance.now() - started));
+        rates.push(records.length / (threadMs() - started));
+        await stop();
         follower.close();
       }
       console.log(
@@ -171,20 +195,20 @@ function raw(rounds: number, directory: string): void {
       const file = path.join(directory, `raw-${load}-${round}.db`);
       fs.copyFileSync(baseFile, file);
       const redo = new RawRedo(file, { pageBytes: 4096, databasePages: fs.statSync(file).size / 4096 });
-      const started = performance.now();
+      const started = threadMs();
       redo.apply(records);
       redo.finish();
-      rates.push(records.length / (performance.now() - started));
+      rates.push(records.length / (threadMs() - started));
     }
     console.log(`raw redo ${load}: ${median(rates).toFixed(1)}k/s`);
   }
 }
 
-const [what = 'capture', rounds = '7'] = process.argv.slice(2);
+const [what = 'capture', rounds = '7', readers = '0'] = process.argv.slice(2);
 const directory = scratchDirectory('bench');
 try {
   if (what === 'capture') capture(Number(rounds), directory.path);
-  else if (what === 'apply') apply(Number(rounds), directory.path);
+  else if (what === 'apply') await apply(Number(rounds), directory.path, Number(readers));
   else raw(Number(rounds), directory.path);
 } finally {
   directory.remove();

@@ -16,14 +16,14 @@ const slots = 2 ** slotBits;
 
 export class ImageCache {
   readonly memory: WordBuffer = wordBuffer(slots * slotBytes);
-  readonly #keys = new Int32Array(slots);
+  readonly #keys = new Float64Array(slots);
   readonly #pages = new Uint32Array(slots);
   #lastKey = 0;
 
   /** A key nobody had before. */
   newKey(): number {
     this.#lastKey++;
-    assert(this.#lastKey < 2 ** 31, 'keys do not come back');
+    assert(Number.isSafeInteger(this.#lastKey), 'keys do not come back');
     return this.#lastKey;
   }
 

@@ -35,6 +35,7 @@ import {
 } from './wal-format.ts';
 import { WalIndexHeader } from './wal-index-header.ts';
 import { WalIndexRegion } from './wal-index-region.ts';
+import { isBusy, takeWriteLock } from './write-lock.ts';
 
 /** Groups of more pages leave no images in the cache. */
 const cachedGroupPagesMax = 512;
@@ -120,10 +121,20 @@ export class WalInjector implements PageImageOwner {
     const pageOne = new Uint8Array(this.#files.pageBytes);
     this.#locked(() => this.readBase(1, pageOne, 0));
     this.#truePageOne = pageOne;
-    const version = this.#connection.pragma('user_version', { simple: true });
-    this.#connection.pragma(`user_version = ${String(version)}`);
+    this.#rewriteUserVersion();
     this.#locked(() => {});
     return header.salt1 !== salt1 || header.salt2 !== salt2;
+  }
+
+  /** A write of SQLite's own, of page 1 alone. */
+  #rewriteUserVersion(): void {
+    const version = String(this.#connection.pragma('user_version', { simple: true }));
+    try {
+      this.#connection.pragma(`user_version = ${version}`);
+    } catch (error) {
+      // A reader of another process has the lock for a moment: the WAL starts over another time.
+      if (!isBusy(error)) throw error;
+    }
   }
 
   /** Reads the page as of the last frame written. */
@@ -162,7 +173,7 @@ export class WalInjector implements PageImageOwner {
   /** Runs `work`, which changes page images, under the write lock, and makes the outcome visible. */
   #locked(work: () => void): void {
     this.#images.group(() => {
-      this.#begin.run();
+      takeWriteLock(this.#begin, this.#files.path);
       let done = false;
       try {
         this.#attach();

@@ -20,6 +20,7 @@ import {
 } from './wal-format.ts';
 import { WalIndexHeader } from './wal-index-header.ts';
 import { WalIndexRegion } from './wal-index-region.ts';
+import { takeWriteLock } from './write-lock.ts';
 
 /**
  * Makes `mark` the last commit again. `connection` is read-write and in no transaction, and no read transaction of
@@ -27,7 +28,7 @@ import { WalIndexRegion } from './wal-index-region.ts';
  * or never got there; then close the database and recover it from the log.
  */
 export function rewindWal(files: DatabaseFiles, connection: Connection, mark: WalMark): boolean {
-  connection.exec('BEGIN IMMEDIATE');
+  takeWriteLock(connection.prepare('BEGIN IMMEDIATE'), files.path);
   try {
     const header = new WalIndexHeader(files);
     header.read();

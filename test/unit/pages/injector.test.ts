@@ -1,10 +1,13 @@
+import { once } from 'node:events';
 import fs from 'node:fs';
+import { Worker } from 'node:worker_threads';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ObError } from '../../../src/base/errors.ts';
 import { must } from '../../../src/base/assert.ts';
 import { type DecodedRedo, decodeRedo, encodeRedo } from '../../../src/codec/redo.ts';
 import type { DatabaseFiles } from '../../../src/tenant/pages/database-files.ts';
 import { WalInjector } from '../../../src/tenant/pages/wal-injector.ts';
+import { takeWriteLock } from '../../../src/tenant/pages/write-lock.ts';
 import {
   connect,
   createDatabase,
@@ -114,6 +117,41 @@ test('a WAL that a reader still uses does not start over, and nothing is lost by
   follower.writer.pragma('wal_checkpoint(PASSIVE)');
   expect(follower.injector.restartLog()).toBe(true);
   expectEqualFiles();
+});
+
+test('a write lock that somebody takes for a moment is waited for', async () => {
+  follower.injector.apply(leader.records);
+  const script = `const { workerData, parentPort } = require('node:worker_threads');
+    const { createRequire } = require('node:module');
+    const Database = createRequire(workerData.from)('better-sqlite3');
+    const connection = new Database(workerData.path);
+    connection.exec('BEGIN IMMEDIATE');
+    parentPort.postMessage('held');
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60);
+    connection.exec('COMMIT');
+    connection.close()`;
+  const holder = new Worker(script, {
+    eval: true,
+    workerData: { path: follower.path, from: import.meta.url },
+  });
+  await once(holder, 'message');
+  follower.injector.apply([must(leader.run('UPDATE t SET b = 2'), 'a record')]);
+  expect(follower.guard.prepare('SELECT b FROM t').pluck().get()).toBe(2);
+  await once(holder, 'exit');
+  expectEqualFiles();
+});
+
+test('a write lock that stays taken is refused by name', () => {
+  const holder = connect(follower.path);
+  holder.exec('BEGIN IMMEDIATE');
+  const begin = follower.writer.prepare('BEGIN IMMEDIATE');
+  expect(() => takeWriteLock(begin, follower.path, 5)).toThrow(
+    expect.objectContaining({ code: 'OBS_TENANT_FILE_IN_USE' }),
+  );
+  holder.exec('COMMIT');
+  holder.close();
+  takeWriteLock(begin, follower.path, 5);
+  follower.writer.exec('COMMIT');
 });
 
 /** The files of a database, where the n-th write from now on fails half-way. */
