@@ -16,7 +16,7 @@ export const benchTableRows = 100_000;
 export const benchPageBytes = 4096;
 const logStart: LogPosition = { lsn: lsn(0), scn: scn(0), checksum: 0 };
 /** WAL size at which both sides checkpoint. */
-export const benchWalBytes = 16_777_216;
+const benchWalBytes = 16_777_216;
 
 /** The statements of sysbench's oltp_update_non_index and oltp_update_index. */
 export const updates = {

@@ -26,7 +26,7 @@ export interface WorkerPoolOptions {
 }
 
 /** An answer, or a failure, with the commit whose effects it may show. */
-export type Settled<Value> =
+type Settled<Value> =
   | { readonly kind: 'answer'; readonly sequence: number; readonly value: Value }
   | {
       readonly kind: 'failure';

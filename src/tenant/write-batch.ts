@@ -16,7 +16,7 @@ import type { StatementKind } from './statement-guard.ts';
 import { isSqliteError, statementError } from './sqlite-errors.ts';
 import type { Statement } from './worker-messages.ts';
 
-export type Outcome =
+type Outcome =
   | { readonly kind: 'done'; readonly result: StatementResult }
   | { readonly kind: 'failed'; readonly error: unknown };
 
