@@ -3,7 +3,7 @@ import { ObError } from '../../base/errors.ts';
 import { dropIndexSql, rewriteAlterTable, shapeOrThrow } from './alter-table.ts';
 import { createIndexSql, keyRest, rewriteCreateTable } from './create-table.ts';
 import { finish, quoteName, quoteText, trimmed } from './fragment.ts';
-import type { ShapeLookup } from './insert.ts';
+import { type ShapeLookup, TableNeeded } from './insert.ts';
 import { Rewriter } from './rewriter.ts';
 import type { StatementText } from './statement-text.ts';
 import { renameTable } from './table-shape.ts';
@@ -109,11 +109,11 @@ function drop(cursor: TokenCursor, shapeOf: ShapeLookup): readonly string[] | nu
   switch (kind) {
     case 'table':
     case 'tables':
-      return dropNames(cursor, 'TABLE');
+      return dropNames(cursor, 'TABLE', shapeOf);
     case 'view':
-      return dropNames(cursor, 'VIEW');
+      return dropNames(cursor, 'VIEW', shapeOf);
     case 'trigger':
-      return dropNames(cursor, 'TRIGGER');
+      return dropNames(cursor, 'TRIGGER', shapeOf);
     case 'index': {
       const key = cursor.name();
       cursor.expect('on');
@@ -130,14 +130,25 @@ function drop(cursor: TokenCursor, shapeOf: ShapeLookup): readonly string[] | nu
   }
 }
 
-function dropNames(cursor: TokenCursor, kind: 'TABLE' | 'VIEW' | 'TRIGGER'): readonly string[] {
-  const ifExists = cursor.take('if', 'exists') ? 'IF EXISTS ' : '';
-  const statements: string[] = [];
-  do statements.push(`DROP ${kind} ${ifExists}${quoteName(cursor.qualifiedName().name)}`);
+/** With IF EXISTS a view is no table and a table no view: nothing is there to drop. Dumps count on it. */
+function dropNames(
+  cursor: TokenCursor,
+  kind: 'TABLE' | 'VIEW' | 'TRIGGER',
+  shapeOf: ShapeLookup,
+): readonly string[] {
+  const ifExists = cursor.take('if', 'exists');
+  const names: string[] = [];
+  do names.push(cursor.qualifiedName().name);
   while (cursor.takeSymbol(','));
   cursor.takeOne('restrict', 'cascade');
   cursor.expectEnd();
-  return statements;
+  const meant = names.filter(name => {
+    if (!ifExists || kind === 'TRIGGER') return true;
+    const shape = shapeOf(name);
+    if (shape === undefined) throw new TableNeeded(name);
+    return shape === null || shape.view === (kind === 'VIEW');
+  });
+  return meant.map(name => `DROP ${kind} ${ifExists ? 'IF EXISTS ' : ''}${quoteName(name)}`);
 }
 
 /** RENAME TABLE a TO b, c TO d. A table renamed twice in one statement (a swap) is followed by its new name. */

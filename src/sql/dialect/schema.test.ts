@@ -146,12 +146,13 @@ test('SHOW CREATE TABLE gives a text that makes the same table', async () => {
   const session = new DialectSession();
   await session.run('CREATE TABLE p (id INT PRIMARY KEY)');
   await session.run(
-    "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a VARCHAR(9) NOT NULL DEFAULT 'q''', p_id INT, KEY ka (a DESC), UNIQUE KEY u (p_id), CONSTRAINT f FOREIGN KEY (p_id) REFERENCES p (id) ON DELETE CASCADE)",
+    "CREATE TABLE t (id INT AUTO_INCREMENT PRIMARY KEY, a VARCHAR(9) NOT NULL DEFAULT 'q''', p_id INT, u DATETIME NULL ON UPDATE CURRENT_TIMESTAMP, KEY ka (a DESC), UNIQUE KEY u (p_id), CONSTRAINT f FOREIGN KEY (p_id) REFERENCES p (id) ON DELETE CASCADE)",
   );
   const show = async (): Promise<string> => String((await session.run('SHOW CREATE TABLE t')).rows[0]?.[1]);
   const text = await show();
   expect(text).toContain("`a` varchar(9) NOT NULL DEFAULT 'q'''");
   expect(text).toContain('KEY `ka` (`a` DESC)');
+  expect(text).toContain('`u` datetime DEFAULT NULL ON UPDATE CURRENT_TIMESTAMP');
   expect(text).toContain('FOREIGN KEY (`p_id`) REFERENCES `p` (`id`) ON DELETE CASCADE');
   await session.run('DROP TABLE t');
   await session.run(text);
@@ -263,5 +264,9 @@ test('views are created, replaced and dropped', async () => {
   await session.run('CREATE OR REPLACE VIEW v (y) AS SELECT a + 1 FROM t');
   expect((await session.run('SHOW FULL TABLES WHERE Table_type = "VIEW"')).rows).toEqual([['v', 'VIEW']]);
   expect((await session.run('SELECT * FROM v')).columns).toEqual(['y']);
+  await session.run('DROP TABLE IF EXISTS v');
+  await session.run('DROP VIEW IF EXISTS t');
+  expect((await session.run('SHOW TABLES')).rows).toEqual([['t'], ['v']]);
   await session.run('DROP VIEW IF EXISTS v, w');
+  expect((await session.run('SHOW TABLES')).rows).toEqual([['t']]);
 });

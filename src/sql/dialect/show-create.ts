@@ -1,4 +1,5 @@
 /** SHOW CREATE TABLE: MySQL text that makes the table again, here or there. Types are the declared ones. */
+import { stampedColumns, stampName } from './create-table.ts';
 import type { TableColumn, TableKey, TableShape } from '../plan.ts';
 
 const name = (text: string): string => `\`${text.replaceAll('`', '``')}\``;
@@ -12,12 +13,13 @@ function columnType(column: TableColumn): string {
   return type === 'text' ? 'longtext' : type === 'blob' ? 'longblob' : type;
 }
 
-function columnLine(column: TableColumn, primary: boolean): string {
+function columnLine(column: TableColumn, primary: boolean, stamped: boolean): string {
   const parts = [name(column.name), columnType(column)];
   if (column.notNull || primary) parts.push('NOT NULL');
   if (column.autoIncrement) parts.push('AUTO_INCREMENT');
   else if (column.defaultSql !== null) parts.push(`DEFAULT ${mysqlDefault(column.defaultSql)}`);
   else if (!column.notNull && !primary && !column.generated) parts.push('DEFAULT NULL');
+  if (stamped) parts.push('ON UPDATE CURRENT_TIMESTAMP');
   return `  ${parts.join(' ')}`;
 }
 
@@ -38,7 +40,11 @@ const keyColumns = (key: TableKey): string =>
 export function showCreateTable(shape: TableShape): string {
   if (shape.view) return shape.sql.replaceAll('"', '`');
   const primary = new Set(shape.primaryKey.map(column => column.toLowerCase()));
-  const lines = shape.columns.map(column => columnLine(column, primary.has(column.name.toLowerCase())));
+  const stamp = shape.attached.find(item => item.kind === 'trigger' && item.name === stampName(shape.name));
+  const stamped = new Set(stamp === undefined ? [] : stampedColumns(stamp.sql));
+  const lines = shape.columns.map(column =>
+    columnLine(column, primary.has(column.name.toLowerCase()), stamped.has(column.name)),
+  );
   if (shape.primaryKey.length > 0) lines.push(`  PRIMARY KEY (${shape.primaryKey.map(name).join(',')})`);
   for (const key of shape.keys)
     if (key.name !== 'PRIMARY')
