@@ -22,16 +22,18 @@ const oldestSqlite = [3, 51, 3];
 
 /** Throws OBS_TENANT_PLATFORM, saying what is wrong, if pages cannot be captured and applied in this directory. */
 export function provePages(directory: string): void {
-  const scratch = fs.mkdtempSync(join(directory, 'page-self-test-'));
-  const test = new SelfTest(scratch);
   try {
-    test.run();
+    const scratch = fs.mkdtempSync(join(directory, 'page-self-test-'));
+    const test = new SelfTest(scratch);
+    try {
+      test.run();
+    } finally {
+      test.close();
+      fs.rmSync(scratch, { recursive: true, force: true });
+    }
   } catch (error) {
     const detail = error instanceof Error ? error.message : String(error);
     throw new ObError('OBS_TENANT_PLATFORM', { directory, detail }, error);
-  } finally {
-    test.close();
-    fs.rmSync(scratch, { recursive: true, force: true });
   }
 }
 

@@ -76,5 +76,5 @@ test('this machine passes the page self-test, which leaves nothing behind', () =
 });
 
 test('a directory that cannot hold a database fails the self-test by name', () => {
-  expect(() => provePages('/proc')).toThrow();
+  expect(() => provePages('/proc')).toThrow(expect.objectContaining({ code: 'OBS_TENANT_PLATFORM' }));
 });
