@@ -69,8 +69,11 @@ export class EpochFence {
     readonly epoch: RoleEpoch;
     readonly operationId: string;
     readonly cut?: LogPosition | null;
+    /** the site that shall own the epoch, if it is not this one: a sealed primary grants, a standby hands back */
+    readonly siteId?: string;
   }): Promise<ClaimOutcome> {
-    const { store, tenant, siteId, clock } = this.#options;
+    const { store, tenant, clock } = this.#options;
+    const siteId = claim.siteId ?? this.#options.siteId;
     await ensureFormat(store, tenant);
     let head = await this.#chain.load();
     for (let attempt = 0; attempt < manifestRaceMax; attempt += 1) {

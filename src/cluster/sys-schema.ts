@@ -5,7 +5,7 @@
 export const sysMigrations: readonly (readonly string[])[] = [
   [
     `CREATE TABLE __obs_tenant (
-      id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, incarnation TEXT NOT NULL, status TEXT NOT NULL,
+      id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, incarnation TEXT NOT NULL, status TEXT NOT NULL,
       create_time INTEGER NOT NULL, page_bytes INTEGER NOT NULL)`,
     `CREATE TABLE __obs_role (
       tenant_id INTEGER PRIMARY KEY, revision INTEGER NOT NULL, role TEXT NOT NULL, switchover_status TEXT NOT NULL,

@@ -122,7 +122,8 @@ export class SysStore {
     return this.#session.transaction(async ({ query, run }) => {
       const [taken] = await query('SELECT 1 FROM __obs_tenant WHERE name = ?', tenant.name);
       if (taken !== undefined) throw new ObError('OBS_SERVER_TENANT_EXISTS', { tenant: tenant.name });
-      const [last] = await query('SELECT max(id) AS id FROM __obs_tenant');
+      // Not max(id): the id of a dropped tenant is never given again, its directory may be on its way out.
+      const [last] = await query("SELECT seq AS id FROM sqlite_sequence WHERE name = '__obs_tenant'");
       const id = tenantId(Math.max(firstUserTenant, Number(last?.['id'] ?? 0) + 1));
       await run(
         "INSERT INTO __obs_tenant (id, name, incarnation, status, create_time, page_bytes) VALUES (?, ?, ?, 'CREATING', ?, ?)",

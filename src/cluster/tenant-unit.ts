@@ -26,6 +26,9 @@ import type { UnitHost } from './unit-host.ts';
 
 export const userLogStream: LogStreamId = logStreamId(1001);
 
+/** What any site that may replicate can ask or tell; the rest changes roles. */
+const openOps: ReadonlySet<string> = new Set(['describe', 'fence-notice', 'report-suffix']);
+
 export interface UnitParts {
   readonly log: LogStream;
   readonly engine: TenantEngine;
@@ -88,7 +91,7 @@ export class TenantUnit {
         address: null,
         certainty: 'opened',
         openings: head === null ? [] : openingsOf(head),
-        inherited: true,
+        inherited: false,
       });
     };
 
@@ -172,20 +175,22 @@ export class TenantUnit {
   follow(view: RoleView): void {
     if (this.#closed) return;
     const { row, writesRefused } = view;
-    const serves =
-      row.role === 'PRIMARY' && row.fenced === null && writesRefused === null && row.opening !== null;
-    // A sealed primary's archiver stays until the seal is in the chain; the switch to STANDBY closes it.
-    if (!serves && row.role === 'PRIMARY' && row.fenced === null) return;
-    const opening =
-      serves && row.opening !== null
-        ? {
-            epoch: row.opening.epoch,
-            operationId: row.opening.operationId,
-            cut: row.opening.kind === 'activate' ? row.opening.cut : null,
-          }
-        : null;
-    if (opening === null && row.switchoverStatus === 'SWITCHING TO STANDBY') return;
-    this.archive.serve(opening).catch(this.#host.onFatal);
+    const { opening, switchoverStatus } = row;
+    const serves = row.role === 'PRIMARY' && writesRefused === null;
+    // On its way to standby the archiver goes on until the seal is in the chain, also when the site restarts meanwhile.
+    const seals =
+      switchoverStatus === 'PREPARE SWITCHING TO STANDBY' || switchoverStatus === 'SWITCHING TO STANDBY';
+    const writes = opening !== null && row.fenced === null && (serves || seals);
+    // A primary whose restart check is not done neither begins nor ends its archiving.
+    if (!writes && row.role === 'PRIMARY' && row.fenced === null) return;
+    const archived = writes
+      ? {
+          epoch: opening.epoch,
+          operationId: opening.operationId,
+          cut: opening.kind === 'activate' ? opening.cut : null,
+        }
+      : null;
+    this.archive.serve(archived).catch(this.#host.onFatal);
   }
 
   /** What this tenant shows to peers of other sites. */
@@ -210,7 +215,12 @@ export class TenantUnit {
         };
       },
       openSnapshot: () => engine.snapshot(),
-      control: (op, body) => role.control(op, body),
+      control: async (op, body, peer) => {
+        if (!openOps.has(op) && !(await this.#host.mayChangeRoles(engine, peer.user))) {
+          throw new ObError('OBS_PEER_NOT_PRIVILEGED', { user: peer.user, tenant: record.name, op });
+        }
+        return role.control(op, body);
+      },
       epochSeen: (epoch, peer) =>
         role.epochSeen({
           epoch,

@@ -124,6 +124,7 @@ export class UnitArchive implements ArchiveFence {
     const outcome = await (await this.#openFence()).claimEpoch({
       epoch: claim.epoch,
       operationId: claim.operationId ?? '',
+      siteId: claim.site,
       cut: this.#options.log.state().end,
     });
     if (outcome.kind === 'claimed') return outcome;
@@ -141,13 +142,14 @@ export class UnitArchive implements ArchiveFence {
 
   async sealed(): Promise<SealRecord | null> {
     const head = await (await this.#openFence()).head();
-    const { sealed, owner } = head;
+    const { sealed } = head;
     if (sealed === null) return null;
+    const sealer = head.epochs.find(record => record.sealed?.switchoverId === sealed.switchoverId);
     const { lsn, scn, checksum, epoch, switchoverId } = sealed;
     return {
       operationId: switchoverId,
       epoch,
-      site: owner?.siteId ?? '',
+      site: sealer?.siteId ?? '',
       position: { lsn, scn, checksum },
       arbiter: 'archive',
       archiveName: await this.configured(),

@@ -6,6 +6,7 @@ import type { Logger } from '../platform/logger.ts';
 import type { ClientTls, Net } from '../platform/net.ts';
 import type { Random } from '../platform/random.ts';
 import type { FollowerView } from '../standby/network/peer-tenant.ts';
+import type { TenantEngine } from '../tenant/engine.ts';
 import type { EngineLimits } from '../tenant/engine-limits.ts';
 import type { WorkerPool } from '../tenant/worker-pool.ts';
 import type { SysStore } from './sys-store.ts';
@@ -45,6 +46,8 @@ export interface UnitHost {
   forgetFollowers(incarnation: string): void;
   /** a step of a role change is durably begun: tests stop the process here */
   reached(point: string): void;
+  /** whether a user of the tenant may change its role (SUPER); users are the front-end's affair */
+  mayChangeRoles(engine: TenantEngine, user: string): Promise<boolean>;
   /** the process must end */
   readonly onFatal: (error: unknown) => void;
 }

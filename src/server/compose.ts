@@ -21,6 +21,7 @@ import { nodeLogger, type Logger } from '../platform/logger.ts';
 import { nodeNet, type ServerTls } from '../platform/net.ts';
 import { nodeRandom } from '../platform/random.ts';
 import { MysqlFrontEnd } from '../sql/front-end.ts';
+import { holds } from '../sql/privileges.ts';
 import { createStatementServices } from '../sql/statement-services.ts';
 import { createInitialUsers, readUser } from '../sql/users.ts';
 import type { ServerRow } from '../sql/views/view-definitions.ts';
@@ -150,6 +151,10 @@ async function start(
     variables: process.env,
     followers: incarnation => logServer?.followers(incarnation) ?? [],
     forgetFollowers: incarnation => logServer?.forget(incarnation),
+    mayChangeRoles: async (engine, user) => {
+      const found = await readUser(engine, user);
+      return found !== undefined && holds(found.privileges, 'SUPER');
+    },
     reached: killPoint(process.env['OBSTANDBY_KILL_AT']),
     onFatal,
   };

@@ -272,6 +272,7 @@ async function main([verb, directory, ...flags]: readonly string[]): Promise<num
   const port = flags.includes('--port') ? Number(flags[flags.indexOf('--port') + 1]) : 9_000;
   const { endpoint, accessKeyId, secretAccessKey } = await startS3Server(directory, port);
   console.log(`export S3_ENDPOINT=${endpoint}
+export AWS_ENDPOINT_URL_S3=${endpoint}
 export AWS_ACCESS_KEY_ID=${accessKeyId}
 export AWS_SECRET_ACCESS_KEY=${secretAccessKey}
 export AWS_REGION=us-east-1`);

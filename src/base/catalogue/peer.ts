@@ -68,4 +68,10 @@ export const peerErrors = {
     message: 'the peer could not do it: {why}',
     hint: 'Look at the log of the other side.',
   },
+  OBS_PEER_NOT_PRIVILEGED: {
+    kind: 'invalid',
+    message: "user {user} of tenant {tenant} may replicate, but not ask for '{op}'",
+    hint: 'Grant SUPER to the user of LOG_RESTORE_SOURCE, or run the two halves of the switchover on the two sites.',
+    mysql: { number: 1227, sqlState: '42000' },
+  },
 } as const satisfies Record<string, CatalogueRow>;
