@@ -27,6 +27,7 @@ import { createInitialUsers, readUser } from '../sql/users.ts';
 import type { ServerRow } from '../sql/views/view-definitions.ts';
 import { LogServer } from '../standby/network/log-server.ts';
 import { type TenantEngine } from '../tenant/engine.ts';
+import { provePages } from '../tenant/pages/self-test.ts';
 import { openTenantEngine } from '../tenant/sqlite-engine.ts';
 import { WorkerPool } from '../tenant/worker-pool.ts';
 import { watchConfig } from './config-watch.ts';
@@ -104,6 +105,8 @@ async function start(
   const directory = await openDataDirectory(config.dataDirectory, nodeDisk, nodeRandom, Date.now());
   closers.add('data directory', () => directory.release());
   const onFatal = fatal(logger, directory);
+  // What capture and apply rely on holds for this machine's file system and this SQLite, or nothing is opened.
+  provePages(config.dataDirectory);
 
   const pool = new WorkerPool({ workers: config.tenant.workerThreads, onFatal });
   closers.add('worker threads', () => pool.close());
