@@ -2,7 +2,6 @@
  * The operators' verbs of one server: checks arguments, finds the tenant, and hands the work to the role manager, the pull,
  * the archive or the engine. Holds no state of its own; every verb can be given again.
  */
-import { ArchiveReader } from '../archive/restore-reader.ts';
 import { writeBaseBackup } from '../archive/base-backup.ts';
 import { openObjectStore } from '../archive/open-store.ts';
 import { ObError } from '../base/errors.ts';
@@ -21,7 +20,7 @@ import type {
   SwitchoverOutcome,
   TenantInfo,
 } from './operations.ts';
-import { createFromArchive, createFromNetwork } from './standby-creation.ts';
+import { type CopyBound, createFromArchive, createFromNetwork } from './standby-creation.ts';
 import type { StoredArchiveDest, StoredRestoreSource } from './sys-store.ts';
 import { tenantInfo } from './tenant-info.ts';
 import type { TenantRegistry } from './tenant-registry.ts';
@@ -119,28 +118,27 @@ export class ControlPlane implements Operations {
     if (ifNotExists && this.#registry.find(name) !== undefined) return;
     const source = storedSource(options.source);
     if (source === null) throw new ObError('OBS_STANDBY_SOURCE_INVALID', { problems: 'it is empty' });
-    await this.#createCopy(name, source, { until: null, role: 'STANDBY', from: null }, progress);
+    await this.#createCopy(name, source, { bound: { kind: 'whole' }, from: null }, progress);
   }
 
+  /**
+   * The copy ends at the bound and follows nobody: a restored tenant must not claim the archive it came from. `standby
+   * source` makes it follow, `failover --force` opens it.
+   */
   async restore(options: Parameters<Operations['restore']>[0], progress: Progress = silent): Promise<void> {
     checkName(options.name);
     const until = options.untilScn ?? null;
-    await this.#createCopy(options.name, null, { until, role: 'STANDBY', from: options.from }, progress);
-    const unit = this.#registry.get(options.name);
-    // Reads to the bound (or the end), then stops: `standby source` and `standby recover` go on from there.
-    await unit.role.command({ kind: 'set-recovery-until', until: until ?? 'cancel' });
-    if (until !== null) {
-      unit.pull.recoverUntil(until);
-      await unit.pull.setSource({ service: null, location: options.from, delayMs: 0 });
-      await unit.pull.start();
-    }
+    const bound: CopyBound = until === null ? { kind: 'end' } : { kind: 'scn', scn: until };
+    await this.#createCopy(options.name, null, { bound, from: options.from }, progress);
+    const { role } = this.#registry.get(options.name);
+    await role.command({ kind: 'set-recovery-until', until: 'cancel' });
   }
 
   /** `source` is what the standby follows; `from` an archive that is only copied from. */
   async #createCopy(
     name: string,
     source: StoredRestoreSource | null,
-    copy: { readonly until: Scn | null; readonly role: 'STANDBY' | 'RESTORE'; readonly from: string | null },
+    copy: { readonly bound: CopyBound; readonly from: string | null },
     progress: Progress,
   ): Promise<void> {
     const { clock, random, settings, siteId, store } = this.#host;
@@ -151,11 +149,11 @@ export class ControlPlane implements Operations {
         const location = copy.from ?? source?.location ?? null;
         const files =
           source?.service == null && location !== null
-            ? await createFromArchive(this.#host, record, location, copy.until, progress)
+            ? await createFromArchive(this.#host, record, location, copy.bound, progress)
             : await createFromNetwork(this.#host, record, source?.service ?? noRoute(name), progress);
         await files.log.close();
         const { incarnation, pageBytes, epoch, openings } = files;
-        const row = newStandbyRow({ tenant: name, incarnation, site: siteId }, epoch, openings, copy.role);
+        const row = newStandbyRow({ tenant: name, incarnation, site: siteId }, epoch, openings);
         await store.insertRole(record.id, row);
         await store.setRestoreSource(record.id, source);
         return { incarnation, pageBytes };
@@ -377,17 +375,6 @@ export class ControlPlane implements Operations {
 
   async checkpoint(name: string): Promise<Lsn> {
     return this.#registry.get(name).engine.checkpoint();
-  }
-
-  /** What a location holds, for `restore` to choose from. */
-  async archiveHead(location: string): Promise<{ readonly checkpointScn: Scn; readonly epoch: number }> {
-    const { clock, random, variables } = this.#host;
-    const store = await openObjectStore(location, { clock, random, variables, access: 'read' });
-    try {
-      return await new ArchiveReader({ store, clock }).head();
-    } finally {
-      await store.close();
-    }
   }
 }
 

@@ -10,8 +10,7 @@ import { parseStoreLocation } from '../archive/store-location.ts';
 import { must } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import { standbyPullMs } from '../base/limits.ts';
-import type { LogPosition } from '../base/log-access.ts';
-import { lsn, roleEpoch, type RoleEpoch, type Scn, scn, scnUnlimited } from '../base/scalars.ts';
+import { lsn, type Lsn, roleEpoch, type RoleEpoch, type Scn, scn, scnUnlimited } from '../base/scalars.ts';
 import type { BackupRecord } from '../codec/backup.ts';
 import { encodeCheckpointFile } from '../codec/checkpoint-record.ts';
 import type { LogStream } from '../logstream/log-stream.ts';
@@ -38,6 +37,8 @@ export interface CreatedFiles {
   readonly openings: readonly EpochStart[];
   readonly log: LogStream;
 }
+
+const boundPollMs = 20;
 
 type NewTenant = Pick<StoredTenant, 'id' | 'name'>;
 
@@ -102,15 +103,24 @@ export async function createFromNetwork(
   }
 }
 
-/** Restores from an archive. Throws OBS_ARCHIVE_*. `until` picks a backup from which that SCN can be reached. */
+/** How far a copy from an archive goes before it is opened. */
+export type CopyBound =
+  /** far enough to be whole; it follows the archive afterwards */
+  | { readonly kind: 'whole' }
+  /** to the archived end, or to an SCN: a restore */
+  | { readonly kind: 'end' }
+  | { readonly kind: 'scn'; readonly scn: Scn };
+
+/** Restores from an archive. Throws OBS_ARCHIVE_*. A bound by SCN picks a backup from which it can be reached. */
 export async function createFromArchive(
   host: UnitHost,
   tenant: NewTenant,
   location: string,
-  until: Scn | null,
+  bound: CopyBound,
   progress: Progress,
 ): Promise<CreatedFiles> {
   const { clock, random, variables } = host;
+  const until = bound.kind === 'scn' ? bound.scn : null;
   const wanted = parseStoreLocation(location, variables).tenant;
   const store = await openObjectStore(location, { clock, random, variables, access: 'read' });
   let log: LogStream | null = null;
@@ -137,14 +147,9 @@ export async function createFromArchive(
         blockBytes,
       },
     );
-    await pullTo(
-      host,
-      tenant,
-      log,
-      new StandbyArchiveSource({ reader, store, clock }),
-      backup?.minimum ?? start,
-      progress,
-    );
+    const source = new StandbyArchiveSource({ reader, store, clock });
+    const target = bound.kind === 'end' ? (head.end ?? start) : (backup?.minimum ?? start);
+    await pullTo(host, tenant, log, source, { lsn: target.lsn, until }, progress);
     return {
       incarnation,
       pageBytes: backup?.pageBytes ?? host.settings.pageBytes,
@@ -220,16 +225,17 @@ async function restoreFile(
   });
 }
 
-/** Pulls log until the copy can be made whole. The source stays the caller's. */
+/** Pulls log until the copy is whole and, if there is a bound, until it is reached. The source stays the caller's. */
 async function pullTo(
   host: UnitHost,
   tenant: NewTenant,
   log: LogStream,
   source: StandbyArchiveSource,
-  minimum: LogPosition,
+  target: { readonly lsn: Lsn; readonly until: Scn | null },
   progress: Progress,
 ): Promise<void> {
-  const started = host.clock.now();
+  const { clock } = host;
+  const started = clock.now();
   const puller = new StandbyPuller({
     log,
     engine: null,
@@ -241,12 +247,12 @@ async function pullTo(
         close: () => Promise.resolve(),
       },
     },
-    recoveryUntil: scnUnlimited,
+    recoveryUntil: target.until ?? scnUnlimited,
     knownEpoch: roleEpoch(0),
     sourceEnd: null,
     delayMs: 0,
     bandwidthBytesPerSecond: 0,
-    clock: host.clock,
+    clock,
     random: host.random,
     logger: host.logger.child({ tenant: tenant.name }),
     onSourceEnd: () => {},
@@ -255,15 +261,28 @@ async function pullTo(
   });
   try {
     puller.start();
-    await puller.caughtUpTo(minimum.lsn, standbyPullMs);
+    await puller.caughtUpTo(target.lsn, standbyPullMs);
+    const deadline = clock.now() + standbyPullMs;
+    while (target.until !== null && puller.status().status !== 'RESTORE SUSPEND') {
+      if (clock.now() > deadline) {
+        throw new ObError('OBS_STANDBY_NOT_CAUGHT_UP', {
+          lsn: target.lsn,
+          flushed: log.state().end.lsn,
+          applied: 0,
+          status: puller.status().status,
+        });
+      }
+      await new Promise<void>(resolve => clock.after(boundPollMs, resolve));
+    }
   } finally {
     await puller.close();
   }
+  const { lsn: at } = log.state().end;
   progress({
     step: 'read the log',
     site: '',
     state: 'done',
-    detail: `to LSN ${minimum.lsn}`,
-    ms: host.clock.now() - started,
+    detail: `to LSN ${at}`,
+    ms: clock.now() - started,
   });
 }

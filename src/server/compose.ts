@@ -84,6 +84,8 @@ class Closers {
 
 /** Starts a server. Throws OBS_SERVER_*, OBS_LOG_*, OBS_TENANT_*; nothing is left running then. */
 export async function startServer({ config, configPath }: StartOptions): Promise<RunningServer> {
+  // Whatever is made from here on, SQLite's files included, is for this user alone.
+  process.umask(0o077);
   const logger = nodeLogger(config.logLevel);
   const closers = new Closers(logger);
   try {
