@@ -15,6 +15,8 @@ export class BlockReader {
   readonly #store: BlockStore;
   /** group boundaries met lately, oldest first */
   #known: LogPosition[] = [];
+  /** a read that began before a cut remembers nothing: its position may be one of the log that was cut off */
+  #cuts = 0;
 
   constructor(store: BlockStore) {
     this.#store = store;
@@ -22,6 +24,7 @@ export class BlockReader {
 
   /** Forgets positions behind a cut. */
   cut(to: Lsn): void {
+    this.#cuts += 1;
     this.#known = this.#known.filter(position => position.lsn <= to);
   }
 
@@ -30,6 +33,7 @@ export class BlockReader {
    * `end`; `from` lies before `end`.
    */
   async read(from: Lsn, bytesMax: number, end: Lsn): Promise<LogChunk | ClogProblem> {
+    const cuts = this.#cuts;
     const near = await this.#near(from);
     if (isProblem(near)) return near;
     let position = near;
@@ -67,7 +71,7 @@ export class BlockReader {
       if (start !== undefined) parts.push(piece.subarray(from0, offset));
       const isDone = position.lsn >= end || blockIdOf(position.lsn, this.#store.blockBytes) !== block;
       if (start !== undefined && (isFull || isDone || bytes >= bytesMax)) {
-        this.#remember(position);
+        if (cuts === this.#cuts) this.#remember(position);
         const [only] = parts;
         return {
           start,

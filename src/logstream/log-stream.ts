@@ -242,7 +242,7 @@ export class LogStream implements LogAccess {
   readRecent(from: Lsn, bytesMax: number): LogChunk | undefined {
     const { committed } = this.#now;
     if (from === committed.lsn) return { start: committed, end: committed, bytes: new Uint8Array(0) };
-    if (from > committed.lsn) this.#mustBeReadable(from);
+    if (from > committed.lsn || from < this.#begin) this.#mustBeReadable(from);
     return this.#tail.read(from, Math.min(bytesMax, readBytesMax), committed.lsn);
   }
 
@@ -402,6 +402,8 @@ export class LogStream implements LogAccess {
       this.#tail.clear();
       this.#reader.cut(effect.to.lsn);
       await this.#store.truncate(effect.to);
+      // Again, for what began to be read in between.
+      this.#reader.cut(effect.to.lsn);
       this.#cuts += 1;
       this.#begin = lsn(Math.min(this.#begin, effect.to.lsn));
     } catch (error) {

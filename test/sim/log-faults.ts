@@ -50,6 +50,7 @@ export class Faults {
     for (const site of world.sites) {
       site.disk.isFull = false;
       site.disk.isFailing = false;
+      site.disk.trap = undefined;
       site.disk.stalledUntil = 0;
     }
   }
@@ -65,14 +66,14 @@ export class Faults {
     });
   }
 
-  /** Perhaps the process dies within the next writes: in the middle of a start, a cut, a change of mode. */
+  /** Perhaps the process dies in the middle of one of the next writes: of a start, a cut, a change of mode. */
   crashSoon(world: LogWorld, site: LogSite): void {
     if (!this.#hasQuickCrashes || this.#isOver || !this.#random.chance(1, 3)) return;
-    const most = site.disk.latency[1] * 60;
-    world.loop.after(this.#random.between(0, Math.ceil(most)) / 10, () => {
+    const spring = () => {
       if (!this.#isOver && (site.life !== undefined || site.isBooting) && !world.roles.isBeingRebuilt(site))
         this.crash(world, site);
-    });
+    };
+    site.disk.trap = { writes: this.#random.between(1, 6), spring };
   }
 
   /** Whether damage to a site's files was done by this simulation. */

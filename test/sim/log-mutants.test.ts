@@ -90,7 +90,7 @@ const mutants: readonly Mutant[] = [
     changes: [
       ['logstream/recovery.ts', 'if (meta.truncateTo !== null) await store.truncate(meta.truncateTo);', ''],
     ],
-    caughtBy: /CORRUPT|M3|L1|S1/,
+    caughtBy: /CORRUPT|M3|L1|S1|invariant broken/,
   },
   {
     mistake: 'trusts the page cache after a killed process',
@@ -116,7 +116,7 @@ const mutants: readonly Mutant[] = [
         'if (copy === 0) await file.writeDurable(0, [bytes, bytes]);',
       ],
     ],
-    caughtBy: /meta image|M2/,
+    caughtBy: /meta image|M2|CORRUPT/,
   },
 ];
 

@@ -103,6 +103,8 @@ export class SimDisk {
   isFailing = false;
   /** milliseconds a call takes at least and at most */
   latency: readonly [number, number] = [0.05, 0.3];
+  /** called in the middle of the write that is `writes` from now */
+  trap: { writes: number; readonly spring: () => void } | undefined;
   /** calls complete no earlier than this */
   stalledUntil = 0;
 
@@ -287,6 +289,11 @@ export class SimDisk {
   async #write(file: SimFile, position: number, bytes: Uint8Array): Promise<void> {
     const write = new PendingWrite(file, position, bytes);
     this.#writes.add(write);
+    const { trap } = this;
+    if (trap !== undefined && --trap.writes === 0) {
+      this.trap = undefined;
+      this.#loop.after(0, trap.spring);
+    }
     await this.#wait();
     this.#writes.delete(write);
     this.#needHealth();
