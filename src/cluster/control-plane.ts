@@ -22,7 +22,7 @@ import type {
 } from './operations.ts';
 import { type CopyBound, createFromArchive, createFromNetwork } from './standby-creation.ts';
 import type { StoredArchiveDest, StoredRestoreSource } from './sys-store.ts';
-import { tenantInfo } from './tenant-info.ts';
+import { closedTenantInfo, tenantInfo } from './tenant-info.ts';
 import type { TenantRegistry } from './tenant-registry.ts';
 import { openUnitLog, type TenantUnit, userLogStream } from './tenant-unit.ts';
 import type { UnitHost } from './unit-host.ts';
@@ -48,11 +48,16 @@ export class ControlPlane implements Operations {
   }
 
   tenants(): Promise<readonly TenantInfo[]> {
-    return Promise.resolve(this.#registry.units.map(unit => tenantInfo(this.#host, unit)));
+    const { units, closed } = this.#registry;
+    return Promise.resolve([
+      ...units.map(unit => tenantInfo(this.#host, unit)),
+      ...closed.map(tenant => closedTenantInfo(tenant)),
+    ]);
   }
 
   async tenant(name: string): Promise<TenantInfo> {
-    return tenantInfo(this.#host, this.#registry.get(name));
+    const closed = this.#registry.findClosed(name);
+    return closed === undefined ? tenantInfo(this.#host, this.#registry.get(name)) : closedTenantInfo(closed);
   }
 
   // --- tenants ---
@@ -81,9 +86,9 @@ export class ControlPlane implements Operations {
   }
 
   async dropTenant(name: string, options: { force: boolean; ifExists: boolean }): Promise<void> {
-    const unit = this.#registry.find(name);
-    if (unit === undefined && options.ifExists) return;
-    const info = tenantInfo(this.#host, this.#registry.get(name));
+    const isHere = this.#registry.find(name) ?? this.#registry.findClosed(name);
+    if (isHere === undefined && options.ifExists) return;
+    const info = await this.tenant(name);
     const connected = info.followers.filter(follower => follower.connected);
     if (info.role === 'PRIMARY' && connected.length > 0 && !options.force) {
       throw new ObError('OBS_SERVER_TENANT_HAS_STANDBYS', { tenant: name, count: connected.length });
@@ -189,6 +194,11 @@ export class ControlPlane implements Operations {
   }
 
   async openTenant(name: string): Promise<void> {
+    if (this.#registry.findClosed(name) !== undefined) {
+      await this.#registry.openAgain(name);
+      this.#registry.get(name);
+      return;
+    }
     const unit = this.#registry.get(name);
     unit.role.openAnyway();
     await this.#untilWritable(unit);

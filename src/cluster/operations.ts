@@ -2,6 +2,7 @@
  * What an operator can ask of a server, whatever the door (SQL, HTTP, CLI): one method a verb, one implementation
  * (`control-plane.ts`). Every method is idempotent or compare-and-set; every interrupted one can be run again.
  */
+import type { ErrorKind } from '../base/errors.ts';
 import type { AccessMode, ProposalEra } from '../base/log-access.ts';
 import type { Lsn, RoleEpoch, Scn, TenantId, WallMicros } from '../base/scalars.ts';
 import type { LossCertificate, SwitchoverStatus, TenantRole } from '../role/row.ts';
@@ -27,6 +28,13 @@ export interface TenantInfo {
   readonly readableScn: Scn;
   readonly recoveryUntilScn: Scn;
   readonly logMode: 'ARCHIVELOG' | 'NOARCHIVELOG';
+  /** the error that kept the tenant from opening, its role then is what it was, its positions are unknown (0); else null */
+  readonly failure: {
+    readonly code: string;
+    readonly kind: ErrorKind;
+    readonly message: string;
+    readonly hint: string;
+  } | null;
   /** why the tenant takes no writes although it is the primary, or null */
   readonly writesRefused: string | null;
   readonly log: {
@@ -100,7 +108,10 @@ export interface Operations {
 
   /** a site that will not come back: its answer is not needed any more when this tenant restarts as primary */
   forgetFollower(name: string, site: string): Promise<void>;
-  /** ends the restart check on the operator's word that no other site was promoted */
+  /**
+   * Tries a tenant that did not open again. Of one that is open: ends the restart check on the operator's word that no other
+   * site was promoted.
+   */
   openTenant(name: string): Promise<void>;
 
   /** LOCATION=<uri> [BINDING=Optional|Mandatory] [PIECE_SWITCH_INTERVAL=1d] [LAG_TARGET=1s], or '' */

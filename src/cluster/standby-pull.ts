@@ -24,6 +24,9 @@ import { addressOf, type PeerLink } from './peer-link.ts';
 import type { StoredRestoreSource } from './sys-store.ts';
 import type { UnitHost } from './unit-host.ts';
 
+/** While the source is followed its end is stored this often: hundreds of standbys share the sys tenant's log. */
+const sourceEndStoreMicros = 10_000_000;
+
 export interface StandbyPullOptions {
   readonly host: UnitHost;
   readonly tenant: string;
@@ -49,6 +52,7 @@ export class StandbyPull implements UnitPull {
   #sourceEnd: SourceEnd | null;
   #puller: StandbyPuller | null = null;
   #storing: Promise<void> = Promise.resolve();
+  #storedWall = 0;
 
   constructor(options: StandbyPullOptions) {
     this.#options = options;
@@ -202,9 +206,12 @@ export class StandbyPull implements UnitPull {
     });
   }
 
-  /** One store at a time; only the newest matters. */
+  /** One store at a time; only the newest matters. A lost source's last end is stored at once. */
   #keepSourceEnd(end: SourceEnd): void {
     this.#sourceEnd = end;
+    const follows = this.#puller?.status().status === 'NORMAL';
+    if (follows && end.wall - this.#storedWall < sourceEndStoreMicros) return;
+    this.#storedWall = end.wall;
     this.#storing = this.#storing
       .then(() => (this.#sourceEnd === end ? this.#options.storeSourceEnd(end) : undefined))
       .catch((error: unknown) => {

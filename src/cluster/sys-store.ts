@@ -173,6 +173,10 @@ export class SysStore {
     );
   }
 
+  role(id: TenantId): Promise<RoleRow> {
+    return this.roleStore(id, () => {}).load();
+  }
+
   /** `onStep` is called when the beginning of a step is durable. */
   roleStore(id: TenantId, onStep: (step: StepId) => void): RoleStore {
     return new SysRoleStore(this.#session, id, onStep);
@@ -260,7 +264,6 @@ export class SysStore {
     const json = JSON.stringify(routeToJson(route));
     const key = `${id} ${site}`;
     if (this.#knownFollowers.get(key) === json) return;
-    this.#knownFollowers.set(key, json);
     await this.#session.run(
       'INSERT OR REPLACE INTO __obs_follower (tenant_id, site, address, sealed) VALUES (?, ?, ?, ?)',
       id,
@@ -268,6 +271,7 @@ export class SysStore {
       address,
       this.#box.seal(json, `follower ${key}`),
     );
+    this.#knownFollowers.set(key, json);
   }
 
   /** True if the site was known. */

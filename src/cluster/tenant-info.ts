@@ -5,6 +5,7 @@ import { restoreSourceText } from '../standby/restore-source.ts';
 import type { StandbyLag } from '../standby/sync-status.ts';
 import type { TenantInfo } from './operations.ts';
 import type { StoredRestoreSource } from './sys-store.ts';
+import type { ClosedTenant } from './tenant-registry.ts';
 import type { TenantUnit } from './tenant-unit.ts';
 import type { UnitHost } from './unit-host.ts';
 
@@ -37,6 +38,7 @@ export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
     readableScn,
     recoveryUntilScn: row.recoveryUntilScn,
     logMode: archive.dest?.enabled === true ? 'ARCHIVELOG' : 'NOARCHIVELOG',
+    failure: null,
     writesRefused:
       isStandby && row.fenced === null ? null : refusalText(unit, writesRefused?.message ?? null),
     log: {
@@ -68,6 +70,42 @@ export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
       ackedLsn: follower.ackedLsn,
       ackedTime: follower.ackedTime,
     })),
+  };
+}
+
+/** The picture of a tenant that did not open: who it is, what it was, and why it does not serve. */
+export function closedTenantInfo({ record, row, failure }: ClosedTenant): TenantInfo {
+  const { code, kind, message, hint } = failure;
+  const [none, never] = [lsn(0), scn(0)];
+  return {
+    tenantId: record.id,
+    name: record.name,
+    incarnation: record.incarnation,
+    createTime: record.createTime,
+    status: record.status,
+    role: row.role,
+    switchoverStatus: row.switchoverStatus,
+    roleEpoch: row.epoch,
+    syncScn: never,
+    replayableScn: never,
+    readableScn: never,
+    recoveryUntilScn: row.recoveryUntilScn,
+    logMode: 'NOARCHIVELOG',
+    failure: { code, kind, message, hint },
+    writesRefused: `it did not open: ${code}: ${message}`,
+    log: {
+      accessMode: 'RAW_WRITE',
+      proposalId: 0,
+      beginLsn: none,
+      endLsn: none,
+      endScn: never,
+      checksum: 0,
+      proposalHistory: [],
+    },
+    applied: { lsn: none, checkpointLsn: none },
+    standby: null,
+    archive: null,
+    followers: [],
   };
 }
 

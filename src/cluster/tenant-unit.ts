@@ -4,7 +4,7 @@
  *
  * A tenant opens as a follower whatever it was; only the role manager promotes it, after its restart check (W6).
  */
-import { ObError } from '../base/errors.ts';
+import { isObError, ObError } from '../base/errors.ts';
 import type { LogPosition, ProposalEra } from '../base/log-access.ts';
 import { logStreamId, type LogStreamId, type Lsn, type RoleEpoch } from '../base/scalars.ts';
 import { LogStream } from '../logstream/log-stream.ts';
@@ -63,14 +63,15 @@ export class TenantUnit {
   /** Recovers the tenant and boots its role. Throws what the log, the engine and the store throw. */
   static async open(host: UnitHost, record: StoredTenant): Promise<TenantUnit> {
     const log = await openUnitLog(host, record);
-    let engine: TenantEngine;
+    let engine: TenantEngine | undefined;
     try {
       engine = await openUnitEngine(host, record, log);
+      return await TenantUnit.#start(host, record, { log, engine });
     } catch (error) {
+      await engine?.close();
       await log.close();
       throw error;
     }
-    return TenantUnit.#start(host, record, { log, engine });
   }
 
   static async #start(host: UnitHost, record: StoredTenant, { log, engine }: UnitParts): Promise<TenantUnit> {
@@ -234,7 +235,15 @@ export class TenantUnit {
         if (peer.address === null) return;
         const { address, site, localTenant } = peer;
         const route = { addresses: [addressOf(address)], tenant: localTenant, credential };
-        this.#host.store.rememberFollower(record.id, { address, site, route }).catch(this.#host.onFatal);
+        this.#host.store.rememberFollower(record.id, { address, site, route }).catch((error: unknown) => {
+          // Stored at its next login; until then a restart of this primary would not know to ask that site.
+          if (isObError(error))
+            this.#host.logger.warn(
+              { tenant: record.name, site, code: error.code },
+              'a follower was not stored',
+            );
+          else this.#host.onFatal(error);
+        });
       },
     };
   }
