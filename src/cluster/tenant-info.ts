@@ -1,4 +1,5 @@
 /** The picture of a tenant that `status`, the views and the metrics show, read from its parts without waiting. */
+import type { LogState } from '../base/log-access.ts';
 import { lsn, type Scn, scn } from '../base/scalars.ts';
 import { isUnfinished } from '../role/row.ts';
 import { restoreSourceText } from '../standby/restore-source.ts';
@@ -41,15 +42,7 @@ export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
     failure: null,
     writesRefused:
       isStandby && row.fenced === null ? null : refusalText(unit, writesRefused?.message ?? null),
-    log: {
-      accessMode: state.accessMode,
-      proposalId: state.proposalId,
-      beginLsn: state.beginLsn,
-      endLsn: state.end.lsn,
-      endScn: state.end.scn,
-      checksum: state.end.checksum,
-      proposalHistory: state.proposalHistory,
-    },
+    log: logInfo(state),
     applied: { lsn: appliedLsn, checkpointLsn },
     standby:
       isStandby && !isUnfinished(row)
@@ -108,6 +101,17 @@ export function closedTenantInfo({ record, row, failure }: ClosedTenant): Tenant
     followers: [],
   };
 }
+
+/** The log as operators see it. */
+export const logInfo = (state: LogState): TenantInfo['log'] => ({
+  accessMode: state.accessMode,
+  proposalId: state.proposalId,
+  beginLsn: state.beginLsn,
+  endLsn: state.end.lsn,
+  endScn: state.end.scn,
+  checksum: state.end.checksum,
+  proposalHistory: state.proposalHistory,
+});
 
 function refusalText(unit: TenantUnit, decided: string | null): string | null {
   if (decided !== null) return decided;

@@ -5,7 +5,7 @@
 import { ObError } from '../base/errors.ts';
 import { lsn, roleEpoch, scn, scnUnlimited, type TenantId, tenantId, wallMicros } from '../base/scalars.ts';
 import type { TenantInfo } from '../cluster/operations.ts';
-import { tenantInfo } from '../cluster/tenant-info.ts';
+import { logInfo, tenantInfo } from '../cluster/tenant-info.ts';
 import type { TenantRegistry } from '../cluster/tenant-registry.ts';
 import type { UnitHost } from '../cluster/unit-host.ts';
 import type { TenantAccess, TenantDirectory } from '../sql/directory.ts';
@@ -35,7 +35,11 @@ export function sqlDirectory(host: UnitHost, registry: TenantRegistry, sys: SysT
     find(name) {
       if (name === 'sys') return sysAccess;
       const unit = registry.find(name);
-      if (unit === undefined) return undefined;
+      if (unit === undefined) {
+        // Before a login nothing is told of files and damage.
+        if (registry.absence(name) !== undefined) throw new ObError('OBS_SERVER_TENANT_CLOSED', { tenant: name });
+        return undefined;
+      }
       const known = accesses.get(unit);
       if (known !== undefined) return known;
       const access: TenantAccess = {
@@ -56,7 +60,12 @@ export function peerDirectory(registry: TenantRegistry): PeerDirectory {
   return {
     find(name) {
       const unit = registry.find(name);
-      if (unit === undefined) return undefined;
+      if (unit === undefined) {
+        // Not "dropped": its standbys wait.
+        if (registry.absence(name) !== undefined)
+          throw new ObError('OBS_PEER_NOT_READY', { tenant: name, why: 'it is being opened, or did not open' });
+        return undefined;
+      }
       let tenant = tenants.get(unit);
       if (tenant === undefined) {
         tenant = unit.peerTenant();
@@ -90,16 +99,9 @@ function sysInfo({ engine, log, incarnation }: SysTenant): TenantInfo {
     readableScn: scn(readableScn),
     recoveryUntilScn: scnUnlimited,
     logMode: 'NOARCHIVELOG',
+    failure: null,
     writesRefused: null,
-    log: {
-      accessMode: state.accessMode,
-      proposalId: state.proposalId,
-      beginLsn: state.beginLsn,
-      endLsn: state.end.lsn,
-      endScn: state.end.scn,
-      checksum: state.end.checksum,
-      proposalHistory: state.proposalHistory,
-    },
+    log: logInfo(state),
     applied: { lsn: lsn(appliedLsn), checkpointLsn },
     standby: null,
     archive: null,
