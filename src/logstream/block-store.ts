@@ -214,7 +214,7 @@ export class BlockStore {
     block.step = Math.min(block.step * 2, zeroFillBytesMax);
   }
 
-  /** Runs a step that touches no log bytes until the disk has room for it. */
+  /** Runs a step that touches no log bytes until the disk has room for it, or the store is closed. */
   async #whileFull(step: () => Promise<void>): Promise<void> {
     for (;;) {
       try {
@@ -222,10 +222,13 @@ export class BlockStore {
         this.#isFull = false;
         return;
       } catch (error) {
-        if (!isDiskFull(error) || this.#isClosed) throw error;
+        if (!isDiskFull(error)) throw error;
+        this.#isFull = true;
+        if (!this.#isClosed)
+          await new Promise<void>(resolve => this.#options.clock.after(diskFullRetryMs, resolve));
+        // Another stream may own these files by now.
+        if (this.#isClosed) throw error;
       }
-      this.#isFull = true;
-      await new Promise<void>(resolve => this.#options.clock.after(diskFullRetryMs, resolve));
     }
   }
 

@@ -172,8 +172,8 @@ export class RoleScript {
     const { standby, truth } = this.#world;
     const { accessMode, end } = life.log.state();
     if (change.step === 'cut') {
-      if (accessMode === 'RAW_WRITE') return void (await this.#mode(life, 'PREPARE_FLASHBACK'));
-      if (accessMode === 'PREPARE_FLASHBACK') return void (await this.#mode(life, 'FLASHBACK'));
+      if (accessMode === 'RAW_WRITE') return await this.#mode(life, 'PREPARE_FLASHBACK');
+      if (accessMode === 'PREPARE_FLASHBACK') return await this.#mode(life, 'FLASHBACK');
       await standby.quiesce();
       const lowest = standby.durableMachine;
       change.target ??= this.#random.chance(1, 3) ? between(this.#random, lowest.scn, end.scn) : end.scn;
@@ -220,10 +220,10 @@ export class RoleScript {
   async #rejoin(site: LogSite, life: Life, cut: LogPosition): Promise<void> {
     await site.quiesce();
     const { accessMode } = life.log.state();
-    if (accessMode === 'APPEND') return void (await this.#mode(life, 'RAW_WRITE'));
+    if (accessMode === 'APPEND') return await this.#mode(life, 'RAW_WRITE');
     const { end } = life.log.state();
     if (end.lsn > cut.lsn || accessMode === 'FLASHBACK' || accessMode === 'PREPARE_FLASHBACK') {
-      if (accessMode !== 'FLASHBACK') return void (await this.#mode(life, 'FLASHBACK'));
+      if (accessMode !== 'FLASHBACK') return await this.#mode(life, 'FLASHBACK');
       this.#world.faults.crashSoon(this.#world, site);
       try {
         await life.log.flashback(cut.scn);
