@@ -174,8 +174,6 @@ export const catchUpWaitersMax = 64;
 // --- clog: entries, groups, blocks, streams ---
 /** One entry's whole body (a transaction's redo); it may span many groups. */
 export const entryBodyBytesMax = 268_435_456;
-/** Fragments one entry may be handed in. */
-export const entryFragmentsMax = 1_048_576;
 /** A group, header included. */
 export const groupBytesMax = 1_048_576;
 /** A body is split over groups rather than padded when at least this many payload bytes are left. */
@@ -183,7 +181,6 @@ export const splitBytesMin = 2_048;
 /** Size of a block file. The lower bound is for tests; a server's configuration starts higher. */
 export const blockBytesMin = 16_384;
 export const blockBytesMax = 1_073_741_824;
-export const blockBytesDefault = 16_777_216;
 /** Groups closed but not yet durable. */
 export const windowGroupsMax = 2_048;
 /** Bytes ordered but not yet durable; a single larger entry passes when the window is empty. */

@@ -14,8 +14,8 @@ import { type ClogProblem, problem } from './clog.ts';
 import { readU64, viewOf, writeU64 } from './u64.ts';
 
 export const blockHeaderBytes = 4_096;
-export const blockVersion = 1;
-export const incarnationBytesMax = 64;
+const blockVersion = 1;
+const incarnationBytesMax = 64;
 const blockMagic = 0x4243_424f; // 'OBCB'
 const checksumAt = blockHeaderBytes - 4;
 

@@ -21,7 +21,7 @@ import { chain, placedChecksum } from './checksum.ts';
 import { readU64, viewOf, writeU64 } from './u64.ts';
 
 export const groupHeaderBytes = 40;
-export const groupVersion = 1;
+const groupVersion = 1;
 const groupMagic = 0x5247;
 const flagPadding = 1;
 const flagRawWrite = 2;

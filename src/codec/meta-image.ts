@@ -24,12 +24,12 @@ import { chain, checksum } from './checksum.ts';
 import { type ClogProblem, problem } from './clog.ts';
 import { readU64, viewOf, writeU64 } from './u64.ts';
 
-export const metaVersion = 1;
+const metaVersion = 1;
 const metaMagic = 0x4d4c_424f; // 'OBLM'
 const headBytes = 24;
 
 /** Who takes part; ordered by (proposal id, sequence). */
-export interface LogConfig {
+interface LogConfig {
   readonly version: { readonly proposalId: ProposalId; readonly sequence: number };
   /** members whose flushed log counts for commit */
   readonly members: readonly NodeId[];
@@ -88,8 +88,14 @@ export interface DecodedMeta {
   readonly image: MetaImage;
 }
 
+/** An image that a newer program wrote: whole, and not for this one to read or replace. */
+export interface NewerMeta {
+  readonly kind: 'newer-meta';
+  readonly version: number;
+}
+
 /** Decodes one copy; bytes behind it are ignored. */
-export function decodeMeta(bytes: Uint8Array): DecodedMeta | ClogProblem {
+export function decodeMeta(bytes: Uint8Array): DecodedMeta | NewerMeta | ClogProblem {
   const bad = (what: string) => problem(lsn(0), what);
   if (bytes.length < headBytes) return bad('a meta image is cut short');
   const view = viewOf(bytes);
@@ -100,6 +106,7 @@ export function decodeMeta(bytes: Uint8Array): DecodedMeta | ClogProblem {
   const exact = bytes.subarray(0, headBytes + bodyBytes);
   if (view.getUint32(20, true) !== metaChecksum(exact)) return bad('the meta image fails its checksum');
   const version = view.getUint16(4, true);
+  if (version > metaVersion) return { kind: 'newer-meta', version };
   if (version !== metaVersion) return bad(`the meta image has version ${version}, not ${metaVersion}`);
   const sequence = readU64(view, 8);
   if (sequence < 1) return bad('the meta image has no sequence number');

@@ -7,9 +7,9 @@ import { assert } from '../base/assert.ts';
 import { roleEntryBytesMax } from '../base/limits.ts';
 import { type Lsn, lsn, type RoleEpoch, roleEpoch, type Scn, scn } from '../base/scalars.ts';
 
-export const roleEntryVersion = 1;
+const roleEntryVersion = 1;
 
-export type RoleEvent =
+type RoleEvent =
   /** first entry of a primary: a new epoch begins */
   | 'opened'
   /** last entry of a primary before a switchover */

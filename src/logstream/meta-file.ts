@@ -8,12 +8,14 @@ import { type DecodedMeta, decodeMeta, encodeMeta, type MetaImage } from '../cod
 import type { Disk, DiskFile } from '../platform/disk.ts';
 
 export const metaCopies = 2;
-export const metaFileName = 'meta';
+const metaFileName = 'meta';
 
 export type FoundMeta =
   | { readonly kind: 'found'; readonly image: MetaImage }
   /** never written, or a crash came before the first image was whole */
   | { readonly kind: 'blank' }
+  /** written by a newer program, at least in one copy */
+  | { readonly kind: 'newer'; readonly version: number }
   | { readonly kind: 'corrupt'; readonly what: string };
 
 export class MetaFile {
@@ -34,6 +36,7 @@ export class MetaFile {
     let what = 'the file is empty';
     for (let copy = 0; copy < metaCopies; copy++) {
       const meta = decodeMeta(bytes.subarray(copy * metaImageBytesMax, (copy + 1) * metaImageBytesMax));
+      if (meta.kind === 'newer-meta') return { kind: 'newer', version: meta.version };
       if (isProblem(meta)) what = meta.what;
       else found.push(meta);
     }

@@ -42,13 +42,13 @@ export interface PalfReply {
   readonly outcome: PalfOutcome;
 }
 
-export interface PalfSend {
+interface PalfSend {
   readonly to: NodeId;
   readonly message: PalfMessage;
 }
 
 /** State changes worth a log line; flat. */
-export type PalfTrace =
+type PalfTrace =
   | { readonly event: 'leader'; readonly proposalId: ProposalId; readonly lsn: Lsn }
   | {
       readonly event: 'access-mode';

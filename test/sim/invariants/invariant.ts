@@ -61,7 +61,7 @@ export interface Invariant {
 export type MakeInvariant = (world: LogWorld) => Invariant;
 
 /** A broken invariant, by its id. */
-export class Violation extends Error {
+class Violation extends Error {
   override readonly name = 'Violation';
   readonly id: string;
 

@@ -208,7 +208,7 @@ export class SimDisk {
       removeDirectory: directory =>
         guard(() =>
           this.#change(entries => {
-            for (const path of [...entries.keys()])
+            for (const path of entries.keys())
               if (path.startsWith(`${directory}/`)) entries.delete(path);
           }),
         ),
