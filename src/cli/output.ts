@@ -2,7 +2,7 @@
  * What commands print. Results go to standard output, everything else to standard error, so that `--json` output can
  * be piped; progress is drawn only on a terminal.
  */
-import { isObError } from '../base/errors.ts';
+import { isObError, ObError } from '../base/errors.ts';
 import type { ApiProgress } from '../client/api-client.ts';
 
 export interface Output {
@@ -29,10 +29,9 @@ export function createOutput(json: boolean): Output {
     },
     error(error) {
       if (json) {
-        const body = isObError(error)
-          ? error.toJSON()
-          : { code: 'OBS_BUG', kind: 'bug', message: String(error), hint: '' };
-        console.log(JSON.stringify({ ok: false, error: body }));
+        // Whoever reads the line gets a row of the catalogue, whatever went wrong.
+        const known = isObError(error) ? error : new ObError('OBS_BUG', { what: String(error) }, error);
+        console.log(JSON.stringify({ ok: false, error: known.toJSON() }));
       } else if (isObError(error)) {
         console.error(`${error.code}: ${error.message}\n  → ${error.hint}`);
       } else {

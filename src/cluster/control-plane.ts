@@ -81,6 +81,8 @@ export class ControlPlane implements Operations {
       async unit => {
         await this.#untilWritable(unit);
         await this.#createUsers(unit.engine, rootPassword);
+        // From here on the files themselves know that there was a log: one that vanishes is missed, not begun anew.
+        await unit.engine.checkpoint();
       },
     );
   }

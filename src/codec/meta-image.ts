@@ -24,7 +24,7 @@ import { chain, checksum } from './checksum.ts';
 import { type ClogProblem, problem } from './clog.ts';
 import { readU64, viewOf, writeU64 } from './u64.ts';
 
-const metaVersion = 1;
+export const metaVersion = 1;
 const metaMagic = 0x4d4c_424f; // 'OBLM'
 const headBytes = 24;
 

@@ -36,7 +36,9 @@ export function dumpLogFile(
 function* dumpMeta(bytes: Uint8Array): Generator<LogDumpRecord> {
   for (let copy = 0; copy < metaCopies; copy++) {
     const meta = decodeMeta(bytes.subarray(copy * metaImageBytesMax, (copy + 1) * metaImageBytesMax));
-    if (isProblem(meta)) yield bad(`meta copy ${copy + 1}: ${meta.what}`);
+    if (meta.kind === 'newer-meta')
+      yield bad(`meta copy ${copy + 1}: a newer program wrote it (version ${meta.version})`);
+    else if (isProblem(meta)) yield bad(`meta copy ${copy + 1}: ${meta.what}`);
     else
       yield {
         text: `meta copy ${copy + 1}, number ${meta.sequence}: ${JSON.stringify(meta.image, null, 2)}`,

@@ -9,7 +9,7 @@ import { ObError } from '../base/errors.ts';
 import { proposalErasMax } from '../base/limits.ts';
 import type { AccessMode, LogPosition, ProposalEra } from '../base/log-access.ts';
 import { type LogStreamId, type Lsn, lsn, type NodeId, nodeId, proposalId, scn } from '../base/scalars.ts';
-import type { MetaImage } from '../codec/meta-image.ts';
+import { type MetaImage, metaVersion } from '../codec/meta-image.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
 import { cutHistory } from '../palf/proposal-history.ts';
@@ -50,7 +50,7 @@ export interface RecoveredLog {
   readonly hadTornTail: boolean;
 }
 
-/** Throws OBS_LOG_CORRUPT, OBS_LOG_FOREIGN, or what the disk throws. */
+/** Throws OBS_LOG_CORRUPT, OBS_LOG_FOREIGN, OBS_LOG_FORMAT_NEWER, or what the disk throws. */
 export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog> {
   const { disk, directory, stream, incarnation } = options;
   await disk.makeDirectory(directory);
@@ -82,7 +82,14 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
 async function readMeta(metaFile: MetaFile, options: RecoveryOptions): Promise<MetaImage> {
   const found = await metaFile.read();
   if (found.kind === 'found') return found.image;
-  const { stream, incarnation, blockBytes, initial } = options;
+  const { directory, stream, incarnation, blockBytes, initial } = options;
+  if (found.kind === 'newer')
+    throw new ObError('OBS_LOG_FORMAT_NEWER', {
+      directory,
+      stream,
+      found: found.version,
+      known: metaVersion,
+    });
   const corrupt = (what: string) =>
     new ObError('OBS_LOG_CORRUPT', { stream, lsn: 0, what: `meta image: ${what}` });
   assert(initial.checkpointLsn >= initial.position.lsn, 'a database is not behind the log it goes on from');

@@ -56,6 +56,16 @@ export const apiVerbs = {
     changes: true,
     run: (operations, { name: tenant, ...options }) => operations.dropTenant(tenant, options),
   }),
+  'tenant-open': verb({
+    arguments: tenantOnly,
+    changes: true,
+    run: (operations, value) => operations.openTenant(value.name),
+  }),
+  'tenant-forget': verb({
+    arguments: z.strictObject({ name, site: z.string().min(1).max(64) }),
+    changes: true,
+    run: (operations, value) => operations.forgetFollower(value.name, value.site),
+  }),
   'tenant-checkpoint': verb({
     arguments: tenantOnly,
     changes: true,

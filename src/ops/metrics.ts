@@ -23,6 +23,11 @@ const tenantGauges: readonly TenantGauge[] = [
     help: '1 when it takes writes',
     value: info => Number(info.role === 'PRIMARY' && info.writesRefused === null),
   },
+  {
+    name: 'obstandby_tenant_open',
+    help: '0 when the tenant did not open at start: obstandby status tells why',
+    value: info => Number(info.failure === null),
+  },
   { name: 'obstandby_tenant_role_epoch', help: 'role epoch', value: info => info.roleEpoch },
   {
     name: 'obstandby_tenant_log_end_bytes',

@@ -321,7 +321,11 @@ async function openSysTenant(
         });
       },
     });
-    if ((await rootOf(engine)) === undefined) await createUsers(engine, '');
+    if ((await rootOf(engine)) === undefined) {
+      await createUsers(engine, '');
+      // From here on a log that vanishes is missed, not begun anew.
+      await engine.checkpoint();
+    }
     return { engine, log, incarnation };
   } catch (error) {
     await engine?.close();

@@ -37,7 +37,8 @@ export function sqlDirectory(host: UnitHost, registry: TenantRegistry, sys: SysT
       const unit = registry.find(name);
       if (unit === undefined) {
         // Before a login nothing is told of files and damage.
-        if (registry.absence(name) !== undefined) throw new ObError('OBS_SERVER_TENANT_CLOSED', { tenant: name });
+        if (registry.absence(name) !== undefined)
+          throw new ObError('OBS_SERVER_TENANT_CLOSED', { tenant: name });
         return undefined;
       }
       const known = accesses.get(unit);
@@ -63,7 +64,10 @@ export function peerDirectory(registry: TenantRegistry): PeerDirectory {
       if (unit === undefined) {
         // Not "dropped": its standbys wait.
         if (registry.absence(name) !== undefined)
-          throw new ObError('OBS_PEER_NOT_READY', { tenant: name, why: 'it is being opened, or did not open' });
+          throw new ObError('OBS_PEER_NOT_READY', {
+            tenant: name,
+            why: 'it is being opened, or did not open',
+          });
         return undefined;
       }
       let tenant = tenants.get(unit);

@@ -16,6 +16,6 @@ export interface TenantAccess {
 }
 
 export interface TenantDirectory {
-  /** `sys` finds the sys tenant. */
+  /** `sys` finds the sys tenant. Throws OBS_SERVER_TENANT_CLOSED for a tenant that is here and not open. */
   find(tenantName: string): TenantAccess | undefined;
 }

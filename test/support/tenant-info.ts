@@ -16,6 +16,7 @@ export const tenantInfo = (differences: Partial<TenantInfo> = {}): TenantInfo =>
   readableScn: scn(1_700_000_000_000_000),
   recoveryUntilScn: scn(Number.MAX_SAFE_INTEGER),
   logMode: 'NOARCHIVELOG',
+  failure: null,
   writesRefused: null,
   log: {
     accessMode: 'APPEND',

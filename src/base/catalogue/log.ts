@@ -48,6 +48,12 @@ export const logErrors = {
     message: 'the log in {directory} belongs to log stream {stream} of incarnation {incarnation}',
     hint: 'The data directory was mixed up or copied. Give this tenant its own directory.',
   },
+  OBS_LOG_FORMAT_NEWER: {
+    kind: 'invalid',
+    message:
+      'log stream {stream} in {directory} has format version {found}; this program knows up to {known}',
+    hint: 'Run a program at least as new as the one that wrote it; nothing was changed.',
+  },
   OBS_LOG_POSITION_INVALID: {
     kind: 'invalid',
     message: 'LSN {lsn} is not a position of log stream {stream}, which ends at {end}',

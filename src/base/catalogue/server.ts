@@ -49,6 +49,18 @@ export const serverErrors = {
     message: "tenant '{tenant}' is being made, opened or removed right now",
     hint: 'Try again in a moment; obstandby status shows it when it is there.',
   },
+  OBS_SERVER_TENANT_NOT_OPENED: {
+    kind: 'unavailable',
+    message: "tenant '{tenant}' did not open: {code}: {why}",
+    hint: '{next} Its files are as they were; when they are repaired, obstandby tenant open {tenant} tries again.',
+    mysql: { number: 5150, sqlState: 'HY000' },
+  },
+  OBS_SERVER_TENANT_CLOSED: {
+    kind: 'unavailable',
+    message: "tenant '{tenant}' is not open at the moment",
+    hint: 'Try again later; the operator of this server sees why with obstandby status.',
+    mysql: { number: 5150, sqlState: 'HY000' },
+  },
   OBS_SERVER_TENANT_HAS_STANDBYS: {
     kind: 'invalid',
     message: "tenant '{tenant}' is primary and has {count} connected standby(s)",

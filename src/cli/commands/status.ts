@@ -48,6 +48,7 @@ function overviewText(
 
 /** What a person should look at; empty when nothing. */
 function attention(info: TenantInfo): string {
+  if (info.failure !== null) return `did not open: ${info.failure.message} (${info.failure.hint})`;
   if (info.writesRefused !== null) return info.writesRefused;
   if (info.switchoverStatus !== 'NORMAL') return 'a role change is unfinished: obstandby resume';
   if (info.standby !== null && info.standby.syncStatus !== 'NORMAL')

@@ -55,6 +55,7 @@ export interface PeerTenant {
 }
 
 export interface PeerDirectory {
+  /** Throws OBS_PEER_NOT_READY for a tenant that is here and not open. */
   find(tenant: string): PeerTenant | undefined;
   /**
    * The verifier of a user that may replicate, or undefined for one that is missing, locked or may not. `loopback` says
