@@ -16,9 +16,9 @@ import { LogStream } from '../logstream/log-stream.ts';
 import { HttpApi } from '../ops/http-api.ts';
 import { createMetrics } from '../ops/metrics.ts';
 import { nodeClock } from '../platform/clock.ts';
-import { nodeDisk } from '../platform/disk.ts';
+import { codeOf, nodeDisk } from '../platform/disk.ts';
 import { nodeLogger, type Logger } from '../platform/logger.ts';
-import { nodeNet, type ServerTls } from '../platform/net.ts';
+import { nodeNet } from '../platform/net.ts';
 import { nodeRandom } from '../platform/random.ts';
 import { MysqlFrontEnd } from '../sql/front-end.ts';
 import { holds } from '../sql/privileges.ts';
@@ -30,6 +30,7 @@ import { type TenantEngine } from '../tenant/engine.ts';
 import { provePages } from '../tenant/pages/self-test.ts';
 import { openTenantEngine } from '../tenant/sqlite-engine.ts';
 import { WorkerPool } from '../tenant/worker-pool.ts';
+import { readCertificates } from './certificates.ts';
 import { watchConfig } from './config-watch.ts';
 import type { ServerConfig } from './config-schema.ts';
 import { type DataDirectory, openDataDirectory } from './data-directory.ts';
@@ -104,6 +105,7 @@ async function start(
 ): Promise<RunningServer> {
   const startedAt = nodeClock.now();
   const { version } = readPackage();
+  const certificates = readCertificates(config);
   const directory = await openDataDirectory(config.dataDirectory, nodeDisk, nodeRandom, Date.now());
   closers.add('data directory', () => directory.release());
   const onFatal = fatal(logger, directory);
@@ -131,7 +133,7 @@ async function start(
     clock: nodeClock,
     disk: nodeDisk,
     net: nodeNet,
-    peerTls: config.peer.tlsCertFile === null ? null : clientTls(config),
+    peerTls: certificates.peerClient,
     random: nodeRandom,
     logger,
     pool,
@@ -174,7 +176,7 @@ async function start(
   logServer = new LogServer({
     net: nodeNet,
     address: { host: config.peer.host, port: config.peer.port },
-    ...(config.peer.tlsCertFile === null ? {} : { tls: serverTls(config) }),
+    ...(certificates.peer === null ? {} : { tls: certificates.peer }),
     cluster: config.clusterName,
     site: directory.siteId,
     advertise: () => host.advertise(),
@@ -187,7 +189,7 @@ async function start(
     onFatal,
   });
   const peers = logServer;
-  const bound = await peers.start();
+  const bound = await listening('other sites', config.peer, () => peers.start());
   peerAddress = `${bound.host}:${bound.port}`;
   closers.add('peer door', () => peers.stop());
 
@@ -203,14 +205,7 @@ async function start(
   closers.add('views', () => services.close());
   const frontEnd = new MysqlFrontEnd({
     address: { host: config.sql.host, port: config.sql.port },
-    ...(config.sql.tlsCertFile === null || config.sql.tlsKeyFile === null
-      ? {}
-      : {
-          tls: {
-            certificate: readFileSync(config.sql.tlsCertFile, 'utf8'),
-            key: readFileSync(config.sql.tlsKeyFile, 'utf8'),
-          },
-        }),
+    ...(certificates.sql === null ? {} : { tls: certificates.sql }),
     directory: sqlDirectory(host, registry, sys),
     operations,
     services,
@@ -228,7 +223,7 @@ async function start(
     version,
     onFatal,
   });
-  const sqlPort = (await frontEnd.start()).port;
+  const sqlPort = (await listening('SQL', config.sql, () => frontEnd.start())).port;
   sqlAddress = `${config.sql.host}:${sqlPort}`;
   closers.add('SQL door', () => frontEnd.stop());
 
@@ -380,16 +375,20 @@ function killPoint(wanted: string | undefined): (point: string) => void {
   };
 }
 
-function serverTls({ peer }: ServerConfig): ServerTls {
-  return {
-    certificate: readFileSync(peer.tlsCertFile ?? '', 'utf8'),
-    key: readFileSync(peer.tlsKeyFile ?? '', 'utf8'),
-    ...(peer.tlsCaFile === null ? {} : { authorities: readFileSync(peer.tlsCaFile, 'utf8') }),
-  };
+/** Opens a door; an address that cannot be had is told by the door's name. */
+async function listening<Bound>(
+  door: string,
+  { host, port }: { readonly host: string; readonly port: number },
+  start: () => Promise<Bound>,
+): Promise<Bound> {
+  try {
+    return await start();
+  } catch (error) {
+    const why = codeOf(error);
+    if (isObError(error) || why === undefined) throw error;
+    throw new ObError('OBS_SERVER_CANNOT_LISTEN', { door, address: `${host}:${port}`, why }, error);
+  }
 }
-
-const clientTls = ({ peer }: ServerConfig) =>
-  peer.tlsCaFile === null ? {} : { authorities: readFileSync(peer.tlsCaFile, 'utf8') };
 
 function readPackage(): { version: string } {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {

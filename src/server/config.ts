@@ -15,11 +15,11 @@ export function parseConfig(source: string, baseDirectory: string): ServerConfig
     value = parse(source, { prettyErrors: true }) ?? {};
   } catch (error) {
     if (!(error instanceof YAMLParseError)) throw error;
-    throw invalid([`(file): ${error.message.split('\n')[0] ?? 'not YAML'}`], error);
+    throw invalidConfig([`(file): ${error.message.split('\n')[0] ?? 'not YAML'}`], error);
   }
   const parsed = configSchema.safeParse(value);
   if (!parsed.success) {
-    throw invalid(
+    throw invalidConfig(
       parsed.error.issues.flatMap(issue => {
         const path = issue.path.join('.');
         if (issue.code !== 'unrecognized_keys') return [`${path || '(file)'}: ${issue.message}`];
@@ -29,7 +29,7 @@ export function parseConfig(source: string, baseDirectory: string): ServerConfig
   }
   const config = parsed.data;
   const problems = relations(config);
-  if (problems.length > 0) throw invalid(problems);
+  if (problems.length > 0) throw invalidConfig(problems);
   const absolute = (path: string | null): string | null =>
     path === null ? null : resolve(baseDirectory, path);
   return {
@@ -61,7 +61,7 @@ export function readConfig(path: string): ServerConfig {
       error,
     );
   }
-  if (source.length > configBytesMax) throw invalid([`(file): longer than ${configBytesMax} bytes`]);
+  if (source.length > configBytesMax) throw invalidConfig([`(file): longer than ${configBytesMax} bytes`]);
   return parseConfig(source, dirname(resolve(path)));
 }
 
@@ -82,7 +82,8 @@ function relations(config: ServerConfig): string[] {
   return problems;
 }
 
-function invalid(problems: readonly string[], cause?: unknown): ObError {
+/** What is wrong with a configuration, all of it. */
+export function invalidConfig(problems: readonly string[], cause?: unknown): ObError {
   return new ObError('OBS_CONFIG_INVALID', { count: problems.length, problems: problems.join('; ') }, cause);
 }
 

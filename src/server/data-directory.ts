@@ -17,8 +17,8 @@ import {
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { z } from 'zod';
-import { ObError } from '../base/errors.ts';
-import type { Disk } from '../platform/disk.ts';
+import { isObError, ObError } from '../base/errors.ts';
+import { codeOf, type Disk } from '../platform/disk.ts';
 import type { Random } from '../platform/random.ts';
 
 const siteFormatVersion = 1;
@@ -55,7 +55,7 @@ export async function openDataDirectory(
   random: Random,
   nowMs: number,
 ): Promise<DataDirectory> {
-  prepareDirectory(path);
+  makeDirectory(path);
   const siteFile = join(path, 'site.json');
   if (!existsSync(siteFile)) {
     const others = readdirSync(path).filter(name => name !== 'server.lock' && name !== 'server.lock-journal');
@@ -66,6 +66,8 @@ export async function openDataDirectory(
       });
     }
   }
+  // Only what is known to be ours is changed.
+  attempt(path, () => chmodSync(path, 0o700));
   const lock = takeLock(path);
   try {
     const siteId = await readOrMakeSite(path, siteFile, disk, random, nowMs);
@@ -94,23 +96,27 @@ export async function openDataDirectory(
     };
   } catch (error) {
     lock.close();
-    throw error;
+    throw isObError(error) ? error : unwritable(path, error);
   }
 }
 
-function prepareDirectory(path: string): void {
-  try {
+function makeDirectory(path: string): void {
+  attempt(path, () => {
     mkdirSync(path, { recursive: true, mode: 0o700 });
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK);
-    chmodSync(path, 0o700);
+  });
+}
+
+function attempt(path: string, change: () => void): void {
+  try {
+    change();
   } catch (error) {
-    throw new ObError(
-      'OBS_SERVER_DIRECTORY_UNWRITABLE',
-      { path, why: (error as NodeJS.ErrnoException).code ?? String(error) },
-      error,
-    );
+    throw unwritable(path, error);
   }
 }
+
+const unwritable = (path: string, cause: unknown): ObError =>
+  new ObError('OBS_SERVER_DIRECTORY_UNWRITABLE', { path, why: codeOf(cause) ?? String(cause) }, cause);
 
 function takeLock(path: string): Database.Database {
   const lock = openLockFile(path);
@@ -121,7 +127,7 @@ function takeLock(path: string): Database.Database {
   } catch (error) {
     lock.close();
     if ((error as { code?: string }).code !== 'SQLITE_BUSY') {
-      throw new ObError('OBS_SERVER_DIRECTORY_UNWRITABLE', { path, why: String(error) }, error);
+      throw unwritable(path, error);
     }
     throw new ObError('OBS_SERVER_DIRECTORY_LOCKED', { path, pid: pidOf(path) }, error);
   }
@@ -131,7 +137,7 @@ function openLockFile(path: string): Database.Database {
   try {
     return new Database(join(path, 'server.lock'), { timeout: 0 });
   } catch (error) {
-    throw new ObError('OBS_SERVER_DIRECTORY_UNWRITABLE', { path, why: String(error) }, error);
+    throw unwritable(path, error);
   }
 }
 

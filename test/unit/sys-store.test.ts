@@ -109,6 +109,31 @@ test('the store opens again on its tables and finds what it had', async () => {
   expect((await again.tenants()).map(({ name }) => name)).toEqual(['shop']);
 });
 
+test('tables of a newer version are refused, and left as they are', async () => {
+  const { store, engine } = await openStore();
+  await withTenant(store);
+  await store.close();
+  const session = engine.engine.openSession({ internal: true });
+  await session.execute({
+    sql: 'INSERT INTO __obs_version (version) VALUES (999)',
+    parameters: [],
+    rowsMax: 1,
+  });
+  const opening = openStore(engine);
+  await expect(opening).rejects.toMatchObject({
+    code: 'OBS_SERVER_FORMAT_NEWER',
+    message: expect.stringMatching(
+      /sys tenant has format version 999; this program knows up to \d/,
+    ) as string,
+  });
+  const versions = await session.execute({
+    sql: 'SELECT count(*) FROM __obs_version',
+    parameters: [],
+    rowsMax: 1,
+  });
+  expect(versions).toMatchObject({ kind: 'rows', rows: [[2]] });
+});
+
 test('a sealed secret opens under its own key and context alone', () => {
   const box = new SecretBox(key, nodeRandom);
   const sealed = box.seal('s3 key', 'archive 1002');
