@@ -143,6 +143,7 @@ test('after a lost leadership the engine follows, and applies what the log kept 
   await site.engine.demote();
   expect(await rows(one, 'SELECT id FROM t')).toEqual([[1]]);
   site.log.regain();
+  await site.stream.committed(site.stream.state().maxLsn);
   const chunk = await site.stream.read(site.engine.state().appliedLsn, 1_000_000);
   await site.engine.apply(chunk);
   expect(await rows(one, 'SELECT id FROM t')).toEqual([[1], [2]]);
