@@ -20,6 +20,9 @@ export interface Quiet {
   release(): void;
 }
 
+/** Each attempt stops the writer: while readers hold one back, the next ones are this far apart. */
+const heldBackRetryMs = 1_000;
+
 export interface CheckpointScheduleOptions {
   readonly tenant: string;
   readonly channel: WorkerChannel;
@@ -42,6 +45,8 @@ export class CheckpointSchedule {
   #lastMs: number;
   /** the WAL has frames that no checkpoint has copied */
   #dirty = false;
+  /** readers kept the last one from finishing */
+  #heldBack = false;
 
   constructor(options: CheckpointScheduleOptions) {
     this.#options = options;
@@ -70,8 +75,12 @@ export class CheckpointSchedule {
     this.#dirty = true;
     const { checkpointWalBytes, checkpointSpacingMs, walBytesMax } = this.#options.limits;
     const sinceMs = this.#options.clock.now() - this.#lastMs;
-    if (walBytes >= walBytesMax) this.#background(sinceMs >= checkpointSpacingMs);
-    else if (walBytes >= checkpointWalBytes && sinceMs >= checkpointSpacingMs) this.#background(false);
+    const spaced = sinceMs >= checkpointSpacingMs;
+    if (walBytes < walBytesMax) {
+      if (walBytes >= checkpointWalBytes && spaced) this.#background(false);
+    } else if (!this.#heldBack || sinceMs >= Math.min(heldBackRetryMs, checkpointSpacingMs)) {
+      this.#background(spaced || this.#heldBack);
+    }
   }
 
   /** Starts a checkpoint if the last one is long ago. */
@@ -137,7 +146,8 @@ export class CheckpointSchedule {
       this.#dirty = false;
       const copied = await channel.ask('copy', { end: quiet.end, readersWaitMs });
       onStorage(copied.storage);
-      if (copied.kind === 'held-back') {
+      this.#heldBack = copied.kind === 'held-back';
+      if (this.#heldBack) {
         this.#dirty = true;
         return undefined;
       }

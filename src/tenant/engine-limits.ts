@@ -9,7 +9,10 @@ export interface EngineLimits {
   readonly keepAliveMs: number;
   /** WAL size from which a checkpoint is due */
   readonly checkpointWalBytes: number;
-  /** checkpoints by size are at least this far apart, while the WAL is below its limit */
+  /**
+   * checkpoints by size are at least this far apart, while the WAL is below its limit: each stops the writer until
+   * nothing is in flight, and its flush of the file competes with the log's
+   */
   readonly checkpointSpacingMs: number;
   /** a checkpoint is due this long after the last one, if anything was written */
   readonly checkpointIntervalMs: number;
@@ -26,9 +29,9 @@ export const engineLimitsDefault: EngineLimits = {
   idleInTransactionMs: 30_000,
   keepAliveMs: 500,
   checkpointWalBytes: 4_194_304,
-  checkpointSpacingMs: 1_000,
+  checkpointSpacingMs: 10_000,
   checkpointIntervalMs: 60_000,
-  walBytesMax: 67_108_864,
+  walBytesMax: 134_217_728,
   readersWaitMs: 20,
   restAfterMs: 10_000,
 };
