@@ -66,7 +66,15 @@ export class HttpApi {
   #routes(): void {
     this.#app.setErrorHandler((error, _request, reply) => {
       // A caller that went away gets no answer; what it asked for goes on.
-      if ((error as { code?: string }).code !== 'ERR_STREAM_PREMATURE_CLOSE') this.#refuse(reply, error);
+      if ((error as { code?: string }).code === 'ERR_STREAM_PREMATURE_CLOSE') return;
+      const { statusCode: status = 500, message } = error as { statusCode?: number; message: string };
+      const isCallers = status >= 400 && status < 500;
+      const told = isCallers ? new ObError('OBS_API_BAD_REQUEST', { what: message }, error) : error;
+      this.#refuse(reply, told, status);
+    });
+    this.#app.setNotFoundHandler((request, reply) => {
+      const what = `there is no ${request.method} ${request.url.slice(0, 200)}`;
+      this.#refuse(reply, new ObError('OBS_API_BAD_REQUEST', { what }), 404);
     });
     this.#app.get('/health', () => ({ ok: true }));
     this.#app.get('/metrics', async (request, reply) => {

@@ -226,7 +226,10 @@ export class Connection {
   /** A packet that cannot be read: what follows it cannot be trusted either. */
   #fail(error: unknown): void {
     this.#note(error);
-    encodeEarlyError(this.#host.writer.start(0), error);
+    const { writer } = this.#host;
+    // A client that has logged in reads the answer of a command: the first packet after its own, with SQLSTATE.
+    if (this.#session === undefined) encodeEarlyError(writer.start(0), error);
+    else encodeError(writer.start(1), error);
     this.#channel.end(this.#host.writer.take());
   }
 

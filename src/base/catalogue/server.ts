@@ -96,6 +96,11 @@ export const serverErrors = {
     message: 'the request has no valid token',
     hint: 'Send "Authorization: Bearer <token>" with the content of http.token in the data directory.',
   },
+  OBS_API_BAD_REQUEST: {
+    kind: 'invalid',
+    message: 'the request cannot be served: {what}',
+    hint: 'POST a JSON object to /api/v1/<verb>; GET /api/v1 lists the verbs. Nothing was changed.',
+  },
   OBS_API_NO_SUCH_VERB: {
     kind: 'invalid',
     message: "the API has no verb '{verb}'",
