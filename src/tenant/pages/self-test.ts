@@ -11,7 +11,7 @@ import Database from 'better-sqlite3';
 import { ObError } from '../../base/errors.ts';
 import { type DecodedRedo, decodeRedo } from '../../codec/redo.ts';
 import type { Connection } from './connection.ts';
-import { DatabaseFiles } from './database-files.ts';
+import { DatabaseFiles, fileFailed } from './database-files.ts';
 import { RawRedo } from './raw-redo.ts';
 import { WalCapture } from './wal-capture.ts';
 import { WalInjector } from './wal-injector.ts';
@@ -20,7 +20,12 @@ import { rewindWal } from './wal-rewind.ts';
 /** Releases before this can corrupt a database when a WAL is reset while it is written. */
 const oldestSqlite = [3, 51, 3];
 
-/** Throws OBS_TENANT_PLATFORM, saying what is wrong, if pages cannot be captured and applied in this directory. */
+const noRoomCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL']);
+
+/**
+ * Throws OBS_TENANT_PLATFORM, saying what is wrong, if pages cannot be captured and applied in this directory;
+ * OBS_TENANT_FILE_FAILED if the disk is full.
+ */
 export function provePages(directory: string): void {
   try {
     const scratch = fs.mkdtempSync(join(directory, 'page-self-test-'));
@@ -32,6 +37,9 @@ export function provePages(directory: string): void {
       fs.rmSync(scratch, { recursive: true, force: true });
     }
   } catch (error) {
+    // A disk without room says nothing of what this machine can do.
+    if (noRoomCodes.has((error as { code?: string }).code ?? ''))
+      throw fileFailed('the page self-test', directory, error);
     const detail = error instanceof Error ? error.message : String(error);
     throw new ObError('OBS_TENANT_PLATFORM', { directory, detail }, error);
   }
