@@ -31,6 +31,8 @@ import { chain } from '../../src/codec/checksum.ts';
 /** Simulated milliseconds of chaos, and at most of healing. */
 const chaosMs = 500;
 const healMs = 8_000;
+/** A pull without an answer for this long is tried again. */
+const pullTimeoutMs = 60;
 /** A run with more events than this goes in circles (V7). */
 const stepsMax = 400_000;
 
@@ -63,6 +65,7 @@ export class LogWorld implements SiteWatcher {
   #hash = 0;
   #broken: unknown;
   #pullId = 0;
+  #pullBusyUntil = 0;
   /** groups of each site that were seen durable, by the end of the last one */
   readonly #verified = new Map<LogSite, LogPosition>();
   readonly #invariants: readonly Invariant[];
@@ -239,11 +242,15 @@ export class LogWorld implements SiteWatcher {
     if (to.log.state().accessMode !== 'RAW_WRITE' || this.faults.isCut) return;
     const source = this.primary;
     const target = this.standby;
+    // One at a time; one that a crash left without an answer is given up.
+    if (this.loop.now < this.#pullBusyUntil) return;
+    this.#pullBusyUntil = this.loop.now + pullTimeoutMs;
     const id = ++this.#pullId;
     const tail = to.log.state().maxLsn;
     const isCurrent = () => source.life === from && target.life === to && id === this.#pullId;
     from.log.read(tail, random.between(1, 20_000)).then(
       chunk => {
+        if (id === this.#pullId) this.#pullBusyUntil = 0;
         if (chunk.bytes.length === 0) return;
         this.loop.after(random.between(1, 10) / 10, () => {
           if (!isCurrent() || target !== this.standby) return;
@@ -255,6 +262,7 @@ export class LogWorld implements SiteWatcher {
         });
       },
       (error: unknown) => {
+        if (id === this.#pullId) this.#pullBusyUntil = 0;
         if (!isCurrent()) return;
         if (isObError(error, 'OBS_LOG_RECYCLED')) this.roles.rebuild(target);
         else if (isObError(error, 'OBS_LOG_CORRUPT')) this.refusedToOpen(source, error);
