@@ -21,6 +21,13 @@ export interface WriteGap {
   readonly gapMs: number;
 }
 
+/** When a site took commits, on this process's clock: every one was sent at `lastSentMs` at the latest. */
+export interface SiteService {
+  readonly commits: number;
+  readonly firstAcknowledgedMs: number;
+  readonly lastSentMs: number;
+}
+
 const retryMs = 5;
 const connectTimeoutMs = 1000;
 /** Longest a client waits for an answer before it asks elsewhere. */
@@ -32,6 +39,7 @@ export class Ledger {
   readonly #sites: readonly LedgerSite[];
   readonly #credentials: { readonly user: string; readonly password: string };
   readonly #acknowledgedAtMs: number[] = [];
+  readonly #services = new Map<string, SiteService>();
   #next = 1;
   #running = false;
   #writers: Promise<void>[] = [];
@@ -95,6 +103,11 @@ export class Ledger {
     return longest;
   }
 
+  /** What a site acknowledged; undefined when it was nothing. */
+  serviceOf(site: string): SiteService | undefined {
+    return this.#services.get(site);
+  }
+
   /** Resolves when a commit was acknowledged after the call. Rejects after `timeoutMs`. */
   async nextAcknowledgement(timeoutMs: number): Promise<void> {
     const before = this.#acknowledgedAtMs.length;
@@ -128,13 +141,15 @@ export class Ledger {
       }
       const n = this.#next;
       this.#next += 1;
+      const to = this.#sites[site % this.#sites.length];
       try {
-        connection ??= await this.#connect(this.#sites[site % this.#sites.length]?.sqlPort ?? 0);
+        connection ??= await this.#connect(to?.sqlPort ?? 0);
       } catch {
         site += 1;
         await delay(retryMs);
         continue;
       }
+      const sentMs = performance.now();
       try {
         await connection.execute({
           sql: 'INSERT INTO client_ledger (n, writer, note) VALUES (?, ?, ?)',
@@ -142,7 +157,7 @@ export class Ledger {
           timeout: answerTimeoutMs,
         });
         this.acknowledged.add(n);
-        this.#acknowledgedAtMs.push(performance.now());
+        this.#book(to?.name ?? '', sentMs, performance.now());
       } catch (error) {
         // A refusal (a standby, a sealed primary) is certain; anything else leaves the row unknown.
         if (!isRefusal(error)) this.unknown.add(n);
@@ -153,6 +168,16 @@ export class Ledger {
       }
     }
     connection?.destroy();
+  }
+
+  #book(site: string, sentMs: number, acknowledgedMs: number): void {
+    this.#acknowledgedAtMs.push(acknowledgedMs);
+    const before = this.#services.get(site);
+    this.#services.set(site, {
+      commits: (before?.commits ?? 0) + 1,
+      firstAcknowledgedMs: before?.firstAcknowledgedMs ?? acknowledgedMs,
+      lastSentMs: Math.max(before?.lastSentMs ?? 0, sentMs),
+    });
   }
 
   #connect(port: number): Promise<Connection> {

@@ -75,9 +75,15 @@ export class LocalSite {
     return child !== undefined && child.exitCode === null && child.signalCode === null;
   }
 
-  /** The next start goes without this variable. */
-  clearEnvironment(name: string): void {
-    delete this.#environment[name];
+  /** The signal that ended the server by itself or by others' hands; null while it runs or after `kill` and `stop`. */
+  get endSignal(): NodeJS.Signals | null {
+    return this.#process?.signalCode ?? null;
+  }
+
+  /** The next start goes with this variable, or (null) without it. */
+  setEnvironment(name: string, value: string | null): void {
+    if (value === null) delete this.#environment[name];
+    else this.#environment[name] = value;
   }
 
   get pid(): number | undefined {

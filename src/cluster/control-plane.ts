@@ -75,7 +75,9 @@ export class ControlPlane implements Operations {
       { name, incarnation, createTime: now, pageBytes },
       async record => {
         await (await openUnitLog(this.#host, record)).close();
-        await store.insertRole(record.id, newPrimaryRow({ tenant: name, incarnation, site: siteId }, now));
+        const row = newPrimaryRow({ tenant: name, incarnation, site: siteId }, now);
+        await store.insertRole(record.id, row);
+        this.#host.reached(`role:${row.step}`);
         return { incarnation, pageBytes };
       },
       async unit => {

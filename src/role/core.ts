@@ -67,6 +67,16 @@ interface Running {
   effects: number;
 }
 
+/** A role change that wants the lane. */
+interface Entrant {
+  readonly name: string;
+  readonly token: number;
+  readonly procedure: Procedure<CommandResult | ControlReply>;
+}
+
+/** The lane's name while a restarted site finishes an opening whose decision was durable. */
+const ownOpening = 'own opening';
+
 export class RoleCore {
   #row: RoleRow;
   #now: WallMicros;
@@ -76,7 +86,13 @@ export class RoleCore {
   #waitingFor: readonly string[] | null;
   #notifying = false;
   #lane: Running | null = null;
+  /** the restarted site is finding out what it is */
+  #booting = false;
+  /** who asked for the lane meanwhile; they get it afterwards, in this order */
+  #queue: Entrant[] = [];
   #nextEffectId = 1;
+  /** the restart check has asked somebody who did not answer */
+  #silent = false;
   readonly #waiting = new Map<number, Running>();
   #outputs: RoleOutput[] = [];
   #active: Running | null = null;
@@ -112,10 +128,15 @@ export class RoleCore {
     this.#outputs = [];
     switch (input.kind) {
       case 'boot':
+        this.#booting = true;
         this.#start('boot', this.#boot());
         break;
       case 'command':
-        this.#enterLane(input.command.kind, input.token, runCommand(this.#context, input.command));
+        this.#enterLane({
+          name: input.command.kind,
+          token: input.token,
+          procedure: runCommand(this.#context, input.command),
+        });
         break;
       case 'control':
         this.#control(input.token, input.request);
@@ -166,24 +187,44 @@ export class RoleCore {
     }
     const procedure = handleControl(this.#context, request);
     const id = 'operationId' in request ? request.operationId : '';
-    if (needsLane(request)) this.#enterLane(`${request.op} ${id}`, token, procedure);
+    if (needsLane(request)) this.#enterLane({ name: `${request.op} ${id}`, token, procedure });
     else this.#start(request.op, procedure, token);
   }
 
-  /** A role change runs alone. The same one asked for again joins it; another one is refused. */
-  #enterLane(name: string, token: number, procedure: Procedure<CommandResult | ControlReply>): void {
-    if (this.#lane === null) {
+  /**
+   * A role change runs alone. The same one asked for again joins it; another one is refused. What a restarted site does by
+   * itself (its restart check, an opening it finishes) is waited for, unless that waits for somebody who does not answer.
+   */
+  #enterLane(entrant: Entrant): void {
+    const { name, token, procedure } = entrant;
+    if (this.#isSettling && name !== ownOpening) {
+      if (this.#queue.length < roleProceduresMax) this.#queue.push(entrant);
+      else this.#refuseLane(token);
+    } else if (this.#lane === null) {
       this.#lane = this.#start(name, procedure, token, true);
       if (this.#lane !== null && !this.#isWaiting(this.#lane)) this.#lane = null;
-      return;
-    }
-    if (this.#lane.name === name && this.#lane.tokens.length < roleProceduresMax) {
+    } else if (this.#lane.name === name && this.#lane.tokens.length < roleProceduresMax) {
       this.#lane.tokens.push(token);
-      return;
+    } else {
+      this.#refuseLane(token);
     }
-    const operation = this.#row.operation?.id ?? this.#lane.name;
+  }
+
+  #refuseLane(token: number): void {
+    const operation = this.#row.operation?.id ?? this.#lane?.name;
     const error = new ObError('OBS_ROLE_OPERATION_RUNNING', { operation, tenant: this.#row.tenant });
     this.#outputs.push({ kind: 'reply', token, outcome: { kind: 'failed', error } });
+  }
+
+  get #isSettling(): boolean {
+    return !this.#silent && (this.#booting || this.#lane?.name === ownOpening);
+  }
+
+  #letIn(): void {
+    if (this.#isSettling) return;
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const entrant of queue) this.#enterLane(entrant);
   }
 
   #epochSeen(sign: EpochSign): void {
@@ -226,7 +267,9 @@ export class RoleCore {
       return undefined;
     }
     if (row.switchoverStatus === 'SWITCHING TO PRIMARY') {
-      if (this.#lane === null) this.#enterLane('resume', 0, this.#finishOpening());
+      if (this.#lane === null) {
+        this.#enterLane({ name: ownOpening, token: 0, procedure: this.#finishOpening() });
+      }
       return undefined;
     }
     if (row.role === 'PRIMARY') {
@@ -265,7 +308,9 @@ export class RoleCore {
 
   #wait(names: readonly string[] | null): void {
     this.#waitingFor = names;
+    this.#silent = names !== null;
     this.#outputs.push({ kind: 'changed' });
+    this.#letIn();
   }
 
   #learn(row: RoleRow): void {
@@ -328,6 +373,8 @@ export class RoleCore {
       }
     }
     this.#startNotices();
+    if (running.name === 'boot') this.#booting = false;
+    this.#letIn();
   }
 
   #startNotices(): void {

@@ -202,6 +202,48 @@ test('two role changes of one tenant do not run at once on a site', () => {
   expect(world.replies.get(first)?.kind).toBe('ok');
 });
 
+test('a command given while a restarted site finishes its opening by itself waits for that, and tells the same end', () => {
+  for (const kind of ['switchover', 'resume', 'rollback'] as const) {
+    const world = network();
+    world.command('B', freshCommand(world, 'switchover'));
+    while (world.site('B').row.step !== 'O6') world.event();
+    world.crash('B');
+    world.start('B');
+    while (world.site('B').core?.view().running == null) world.event();
+    const token = world.command('B', freshCommand(world, kind));
+    world.wake();
+    world.settle();
+    expect(world.site('B').row).toMatchObject({ role: 'PRIMARY', operation: null });
+    const outcome = must(world.replies.get(token), 'reply');
+    const told = outcome.kind === 'ok' ? 'ok' : outcome.error.code;
+    expect(told).toBe(kind === 'rollback' ? 'OBS_ROLE_NOTHING_TO_DO' : 'ok');
+  }
+});
+
+test('a command given while a restarted primary makes its restart check waits for the check', () => {
+  const world = network();
+  world.crash('A');
+  world.start('A');
+  world.event();
+  const token = world.command('A', freshCommand(world, 'switchover-to-standby'));
+  world.settle();
+  expect(world.replies.get(token)?.kind).toBe('ok');
+  expect(world.site('A').row).toMatchObject({ role: 'STANDBY', operation: null });
+});
+
+test('a command given while that opening waits for a site that does not answer is refused at once', () => {
+  const world = network();
+  world.command('B', freshCommand(world, 'switchover'));
+  while (world.site('B').row.step !== 'O6') world.event();
+  world.crash('B');
+  world.site('B').followers.add('C:2882');
+  world.crash('C');
+  world.start('B');
+  world.settle();
+  const error = give(world, 'B', freshCommand(world, 'switchover'));
+  expect(isObError(error) && error.code).toBe('OBS_ROLE_OPERATION_RUNNING');
+});
+
 test('a switchover whose old primary can not be reached afterwards is done, and says what is left', () => {
   const world = network();
   command(world, 'A', 'switchover-to-standby');
