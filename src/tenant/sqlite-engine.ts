@@ -269,6 +269,8 @@ class SqliteEngine implements TenantEngine, SessionHost {
     await this.#feed(from, chunk => this.channel.ask('redo', { chunk }));
     const applied = await this.channel.ask('start', { mode, pageBytes });
     this.#checkpoints.opened(checkpoint, applied.position);
+    // A crash can come between a checkpoint and telling it: the log must know what the database holds before it is cut.
+    if (checkpoint !== undefined) this.#options.onCheckpoint?.(checkpoint);
     this.#follow(applied);
     this.pipeline.lead(applied.position);
     this.#mode = mode;
