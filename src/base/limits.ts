@@ -313,3 +313,8 @@ export const standbyPullMs = 3_600_000;
 export const tenantOpenMs = 30_000;
 /** A file that `dump` reads whole. */
 export const dumpFileBytesMax = 2_147_483_647;
+
+// --- cluster names ---
+
+/** Names of other sites that are remembered for people to read. */
+export const siteNamesMax = 1024;

@@ -4,6 +4,7 @@
  */
 import { isObError, ObError } from '../base/errors.ts';
 import type { ApiProgress } from '../client/api-client.ts';
+import { type NamesOf, withSiteNames } from './site-names.ts';
 
 export interface Output {
   readonly json: boolean;
@@ -12,17 +13,23 @@ export interface Output {
   progress(report: ApiProgress): void;
   note(text: string): void;
   error(error: unknown): void;
+  /** From now on people read the names of these sites in place of their ids; JSON keeps the ids. */
+  nameSites(names: NamesOf): void;
 }
 
 export function createOutput(json: boolean): Output {
   const isTerminal = process.stderr.isTTY === true;
+  let names: NamesOf = { siteNames: {} };
+  const named = (text: string): string => withSiteNames(names, text);
   return {
     json,
-    result: (value, text) => console.log(json ? JSON.stringify(value, bigintText) : text),
+    result: (value, text) => console.log(json ? JSON.stringify(value, bigintText) : named(text)),
     progress(report) {
       if (json) return;
-      if (isTerminal || report.state === 'done' || report.state === 'failed')
-        console.error(progressLine(report));
+      const isEnd = report.state === 'done' || report.state === 'failed';
+      // A terminal shows what runs now on one line, which the end of the step replaces.
+      if (isTerminal) process.stderr.write(`\r\u001b[K${named(progressLine(report))}${isEnd ? '\n' : ''}`);
+      else if (isEnd) console.error(named(progressLine(report)));
     },
     note: text => {
       if (!json) console.error(text);
@@ -33,10 +40,14 @@ export function createOutput(json: boolean): Output {
         const known = isObError(error) ? error : new ObError('OBS_BUG', { what: String(error) }, error);
         console.log(JSON.stringify({ ok: false, error: known.toJSON() }));
       } else if (isObError(error)) {
-        console.error(`${error.code}: ${error.message}\n  → ${error.hint}`);
+        if (isTerminal) process.stderr.write('\r\u001b[K');
+        console.error(named(`${error.code}: ${error.message}\n  → ${error.hint}`));
       } else {
         console.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
       }
+    },
+    nameSites(known) {
+      names = known;
     },
   };
 }
@@ -45,8 +56,13 @@ const marks = { planned: '·', running: '…', done: '✓', failed: '✗' } as c
 
 const progressLine = (report: ApiProgress): string => {
   const time = report.ms >= 1 ? ` (${Math.round(report.ms)} ms)` : '';
-  return `  ${marks[report.state]} ${report.site === '' ? '' : `${report.site}: `}${report.step}${report.detail === '' ? '' : ` — ${report.detail}`}${time}`;
+  const site = report.site === '' ? '' : `${report.site}: `;
+  return `  ${marks[report.state]} ${site}${stepText(report)}${time}`;
 };
+
+/** `S3 drain writes and seal the log — what came of it`. */
+export const stepText = ({ step, title, detail }: Pick<ApiProgress, 'step' | 'title' | 'detail'>): string =>
+  `${step}${title === undefined ? '' : ` ${title}`}${detail === '' ? '' : ` — ${detail}`}`;
 
 const bigintText = (_key: string, value: unknown): unknown =>
   typeof value === 'bigint' ? value.toString() : value;

@@ -14,6 +14,8 @@ export interface ApiTarget {
 /** A step of a long operation, as the server reports it. */
 export interface ApiProgress {
   readonly step: string;
+  /** what the step does; absent where `step` says it already */
+  readonly title?: string;
   readonly site: string;
   readonly state: 'planned' | 'running' | 'done' | 'failed';
   readonly detail: string;
@@ -34,6 +36,9 @@ interface ApiLine {
 /** Facts of a server: `GET /api/v1`. */
 export interface ServerFacts {
   readonly clusterName: string;
+  readonly siteId: string;
+  /** what other sites call themselves, by site id, as far as they were met */
+  readonly siteNames: Readonly<Record<string, string>>;
   readonly version: string;
   readonly pid: number;
   readonly uptimeSeconds: number;

@@ -37,6 +37,8 @@ export interface TenantInfo {
   } | null;
   /** why the tenant takes no writes although it is the primary, or null */
   readonly writesRefused: string | null;
+  /** what an operator does about a tenant that needs one, or null */
+  readonly nextStep: string | null;
   readonly log: {
     readonly accessMode: AccessMode;
     readonly proposalId: number;

@@ -67,6 +67,8 @@ export class PeerLink {
       tenant: route.tenant,
       credential: route.credential,
       incarnation,
+      onPeer: (peer: { readonly site: string; readonly cluster: string }) =>
+        host.siteNames.learn(peer.site, peer.cluster),
     };
   }
 }

@@ -16,8 +16,8 @@ export interface RolePeersOptions {
   readonly followers: () => Promise<readonly { readonly address: string; readonly route: PeerRoute }[]>;
   readonly knownEpoch: () => RoleEpoch;
   /** one request, login included */
-  readonly connectMs: number;
-  readonly requestMs: number;
+  readonly connectMs: () => number;
+  readonly requestMs: () => number;
 }
 
 export class RolePeers implements Peers {
@@ -42,11 +42,11 @@ export class RolePeers implements Peers {
     const connection = await link.connect(
       { ...route, addresses: [addressOf(address)] },
       knownEpoch(),
-      connectMs,
+      connectMs(),
     );
     try {
       const { op, ...body } = request;
-      return decodeControlReply(await connection.control(op, body, requestMs));
+      return decodeControlReply(await connection.control(op, body, requestMs()));
     } finally {
       connection.close();
     }

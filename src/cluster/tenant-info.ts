@@ -42,6 +42,7 @@ export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
     failure: null,
     writesRefused:
       isStandby && row.fenced === null ? null : refusalText(unit, writesRefused?.message ?? null),
+    nextStep: nextStep(unit),
     log: logInfo(state),
     applied: { lsn: appliedLsn, checkpointLsn },
     standby:
@@ -86,6 +87,7 @@ export function closedTenantInfo({ record, row, failure }: ClosedTenant): Tenant
     logMode: 'NOARCHIVELOG',
     failure: { code, kind, message, hint },
     writesRefused: `it did not open: ${code}: ${message}`,
+    nextStep: `${hint} Then: obstandby tenant open ${record.name}`,
     log: {
       accessMode: 'RAW_WRITE',
       proposalId: 0,
@@ -112,6 +114,36 @@ export const logInfo = (state: LogState): TenantInfo['log'] => ({
   checksum: state.end.checksum,
   proposalHistory: state.proposalHistory,
 });
+
+/** The commands to give, with the names and addresses that are known here. */
+function nextStep({ record, role, pull }: TenantUnit): string | null {
+  const { name } = record;
+  const { row, running, writesRefused } = role.view();
+  if (row.fenced !== null) {
+    const { by, suffix } = row.fenced;
+    if (suffix === null)
+      return `Wait: site ${by.site} has to tell where its history left this one. Is it running?`;
+    const from = by.address ?? 'HOST:PORT';
+    return (
+      `Its log holds ${suffix.transactions} transactions that the primary at ${from} has not: save what you need of them, ` +
+      `then make it a standby: obstandby tenant drop ${name} --force; obstandby standby create ${name} --from ${from} --user root@${name}`
+    );
+  }
+  if (isUnfinished(row)) {
+    if (running !== null) return 'Wait: the role change is running.';
+    return `Finish the role change: obstandby resume ${name}; or undo it: obstandby rollback ${name}`;
+  }
+  if (row.role === 'PRIMARY') return writesRefused?.hint ?? null;
+  if (row.sealed !== null && pull.source === null) {
+    return (
+      `The log is sealed for a switchover: obstandby switchover ${name} --to-primary at the standby's site, ` +
+      `then obstandby standby source ${name} here; or undo it: obstandby rollback ${name}`
+    );
+  }
+  if (pull.source === null)
+    return `Name the primary: obstandby standby source ${name} --from HOST:PORT --user root@${name}`;
+  return null;
+}
 
 function refusalText(unit: TenantUnit, decided: string | null): string | null {
   if (decided !== null) return decided;

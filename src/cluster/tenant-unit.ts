@@ -140,16 +140,20 @@ export class TenantUnit {
           source: () => pull.source?.service ?? null,
           followers,
           knownEpoch,
-          connectMs: settings.probeMs,
-          requestMs: settings.drainMs + settings.catchUpMs,
+          connectMs: () => settings.probeMs,
+          requestMs: () => settings.drainMs + settings.catchUpMs,
         }),
         archive,
         timer: { sleep: ms => new Promise(resolve => host.clock.after(ms, resolve)) },
       },
       settings: {
         address: host.advertise(),
-        drainMs: settings.drainMs,
-        catchUpMs: settings.catchUpMs,
+        get drainMs() {
+          return settings.drainMs;
+        },
+        get catchUpMs() {
+          return settings.catchUpMs;
+        },
         fenceRetryMs: 1000,
         restartFencing: settings.restartFencing,
       },
@@ -232,6 +236,7 @@ export class TenantUnit {
           inherited: false,
         }),
       peerSeen: (peer, credential) => {
+        this.#host.siteNames.learn(peer.site, peer.cluster);
         if (peer.address === null) return;
         const { address, site, localTenant } = peer;
         const route = { addresses: [addressOf(address)], tenant: localTenant, credential };
@@ -294,7 +299,9 @@ export function openUnitLog(
     incarnation: record.incarnation,
     limits: {
       blockBytes: initial?.blockBytes ?? settings.blockBytes,
-      diskBytesMax: settings.logDiskBytesMax,
+      get diskBytesMax() {
+        return settings.logDiskBytesMax;
+      },
     },
     ...(initial === undefined
       ? {}
@@ -310,7 +317,7 @@ export function openUnitLog(
 }
 
 /** Opens the engine of a tenant, as a follower: its log decides what the database holds. */
-export function openUnitEngine(
+function openUnitEngine(
   host: UnitHost,
   record: Pick<StoredTenant, 'id' | 'incarnation' | 'name' | 'pageBytes'>,
   log: LogStream,

@@ -9,8 +9,10 @@ import type { FollowerView } from '../standby/network/peer-tenant.ts';
 import type { TenantEngine } from '../tenant/engine.ts';
 import type { EngineLimits } from '../tenant/engine-limits.ts';
 import type { WorkerPool } from '../tenant/worker-pool.ts';
+import type { SiteNames } from './site-names.ts';
 import type { SysStore } from './sys-store.ts';
 
+/** Of the running configuration: read when they are needed, since a reload may change the reloadable ones. */
 export interface UnitSettings {
   readonly blockBytes: number;
   readonly logDiskBytesMax: number;
@@ -38,6 +40,7 @@ export interface UnitHost {
   readonly pool: WorkerPool;
   readonly store: SysStore;
   readonly settings: UnitSettings;
+  readonly siteNames: SiteNames;
   /** AWS_* and the like, for object stores */
   readonly variables: Readonly<Record<string, string | undefined>>;
   /** standbys that pull from the tenant now, or lately did */

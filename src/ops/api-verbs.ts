@@ -61,7 +61,7 @@ export const apiVerbs = {
     changes: true,
     run: (operations, value) => operations.openTenant(value.name),
   }),
-  'tenant-forget': verb({
+  'standby-forget': verb({
     arguments: z.strictObject({ name, site: z.string().min(1).max(64) }),
     changes: true,
     run: (operations, value) => operations.forgetFollower(value.name, value.site),

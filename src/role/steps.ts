@@ -87,6 +87,8 @@ export type StepState = 'planned' | 'running' | 'done' | 'failed';
 /** One step as a command prints it. */
 export interface StepReport {
   readonly step: string;
+  /** what the step does; absent where `step` says it already */
+  readonly title?: string;
   readonly site: string;
   readonly state: StepState;
   readonly detail: string;
@@ -107,9 +109,10 @@ export interface JournalEntry {
 
 export const stepReport = (entry: JournalEntry): StepReport => ({
   step: entry.step,
+  title: roleSteps[entry.step].title,
   site: entry.site,
   state: entry.state,
-  detail: entry.detail === '' ? roleSteps[entry.step].title : entry.detail,
+  detail: entry.detail,
   ms: entry.endTime === null ? 0 : Math.max(0, Math.round((entry.endTime - entry.startTime) / 1000)),
 });
 
@@ -117,8 +120,9 @@ export const stepReport = (entry: JournalEntry): StepReport => ({
 export const plannedSteps = (kind: OperationKind, site: string): StepReport[] =>
   operationSteps[kind].map(step => ({
     step,
+    title: roleSteps[step].title,
     site,
     state: 'planned',
-    detail: roleSteps[step].title,
+    detail: '',
     ms: 0,
   }));

@@ -8,6 +8,7 @@ import { isObError, ObError } from '../base/errors.ts';
 import { logStreamId } from '../base/scalars.ts';
 import { ControlPlane } from '../cluster/control-plane.ts';
 import { SecretBox } from '../cluster/secret-box.ts';
+import { SiteNames } from '../cluster/site-names.ts';
 import { SysStore } from '../cluster/sys-store.ts';
 import { tenantPaths } from '../cluster/tenant-paths.ts';
 import { TenantRegistry } from '../cluster/tenant-registry.ts';
@@ -17,7 +18,7 @@ import { HttpApi } from '../ops/http-api.ts';
 import { createMetrics } from '../ops/metrics.ts';
 import { nodeClock } from '../platform/clock.ts';
 import { codeOf, nodeDisk } from '../platform/disk.ts';
-import { nodeLogger, type Logger } from '../platform/logger.ts';
+import { type LevelledLogger, nodeLogger, type Logger } from '../platform/logger.ts';
 import { nodeNet } from '../platform/net.ts';
 import { nodeRandom } from '../platform/random.ts';
 import { MysqlFrontEnd } from '../sql/front-end.ts';
@@ -33,6 +34,7 @@ import { WorkerPool } from '../tenant/worker-pool.ts';
 import { readCertificates } from './certificates.ts';
 import { watchConfig } from './config-watch.ts';
 import type { ServerConfig } from './config-schema.ts';
+import { frontEndLimitsOf, reloadableLimits, reloadableSettings, unitSettings } from './live-settings.ts';
 import { type DataDirectory, openDataDirectory } from './data-directory.ts';
 import { type SysTenant, peerDirectory, sqlDirectory, sysTenantId } from './tenant-access.ts';
 
@@ -100,7 +102,7 @@ export async function startServer({ config, configPath }: StartOptions): Promise
 async function start(
   config: ServerConfig,
   configPath: string,
-  logger: Logger,
+  logger: LevelledLogger,
   closers: Closers,
 ): Promise<RunningServer> {
   const startedAt = nodeClock.now();
@@ -125,6 +127,9 @@ async function start(
   const store = await SysStore.open(sys.engine, new SecretBox(directory.secretKey, nodeRandom));
   closers.add('sys tables', () => store.close());
 
+  const settings = unitSettings(config);
+  const siteNames = new SiteNames();
+  siteNames.learn(directory.siteId, config.clusterName);
   const host: UnitHost = {
     dataDirectory: config.dataDirectory,
     siteId: directory.siteId,
@@ -138,23 +143,8 @@ async function start(
     logger,
     pool,
     store,
-    settings: {
-      blockBytes: config.log.blockBytes,
-      logDiskBytesMax: config.log.diskBytesMax,
-      pageBytes: config.tenant.pageBytes,
-      engine: {
-        keepAliveMs: config.log.keepAliveMs,
-        checkpointWalBytes: config.tenant.checkpointWalBytes,
-        checkpointIntervalMs: config.tenant.checkpointIntervalMs,
-        lockWaitMs: config.sql.lockWaitMs,
-        idleInTransactionMs: config.sql.idleInTransactionMs,
-      },
-      archiveLagTargetMs: config.archive.lagTargetMs,
-      drainMs: config.role.drainMs,
-      catchUpMs: config.role.catchUpMs,
-      probeMs: config.role.probeMs,
-      restartFencing: config.role.restartFencing,
-    },
+    settings,
+    siteNames,
     variables: process.env,
     followers: incarnation => logServer?.followers(incarnation) ?? [],
     forgetFollowers: incarnation => logServer?.forget(incarnation),
@@ -209,13 +199,7 @@ async function start(
     directory: sqlDirectory(host, registry, sys),
     operations,
     services,
-    limits: {
-      tenantConnectionsMax: config.sql.connectionsPerTenantMax,
-      statementBytesMax: config.sql.statementBytesMax,
-      resultRowsMax: config.sql.resultRowsMax,
-      idleInTransactionMs: config.sql.idleInTransactionMs,
-      lockWaitMs: config.sql.lockWaitMs,
-    },
+    limits: frontEndLimitsOf(config),
     logger,
     clock: nodeClock,
     random: nodeRandom,
@@ -237,6 +221,7 @@ async function start(
       ...addresses,
       clusterName: config.clusterName,
       siteId: directory.siteId,
+      siteNames: siteNames.all(),
       version,
       pid: process.pid,
       uptimeSeconds: (nodeClock.now() - startedAt) / 1000,
@@ -252,7 +237,14 @@ async function start(
     httpAddress: `${config.http.host}:${httpPort}`,
   };
   await directory.announce({ ...addresses });
-  closers.add('configuration watch', watchConfig(configPath, config, logger));
+  closers.add(
+    'configuration watch',
+    watchConfig(configPath, config, logger, next => {
+      frontEnd.changeLimits(reloadableLimits(next));
+      Object.assign(settings, reloadableSettings(next));
+      logger.setLevel(next.logLevel);
+    }),
+  );
   logger.info({ ...addresses, site: directory.siteId, tenants: registry.units.length }, 'server is ready');
 
   let stopping: Promise<void> | null = null;
@@ -360,12 +352,15 @@ function fatal(logger: Logger, directory: DataDirectory): (error: unknown) => vo
           what: error instanceof Error ? (error.stack ?? error.message) : String(error),
         });
     logger.error(
-      { ...known.toJSON(), dataDirectory: directory.path, cause: String(known.cause ?? '') },
+      { ...known.toJSON(), dataDirectory: directory.path, cause: causeText(known.cause) },
       'the server ends',
     );
     process.exit(1);
   };
 }
+
+const causeText = (cause: unknown): string =>
+  cause instanceof Error ? cause.message : typeof cause === 'string' ? cause : '';
 
 /** A test stops the process at a named point, as a crash would; nothing else is done there. */
 function killPoint(wanted: string | undefined): (point: string) => void {

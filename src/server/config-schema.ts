@@ -52,7 +52,7 @@ export const configSchema = z.strictObject({
         'A write transaction idle for longer is rolled back.',
         true,
       ),
-      lockWaitMs: whole(1, 3_600_000, 50_000, 'How long a writer waits for its turn (error 1205).', true),
+      lockWaitMs: whole(1, 3_600_000, 50_000, 'How long a writer waits for its turn (error 1205).'),
     },
     'Clients: the MySQL protocol.',
   ),
@@ -105,14 +105,12 @@ export const configSchema = z.strictObject({
         1_073_741_824,
         4_194_304,
         'A checkpoint starts when the WAL is this long.',
-        true,
       ),
       checkpointIntervalMs: whole(
         100,
         3_600_000,
         30_000,
         'And at least this often, if anything was written.',
-        true,
       ),
       pageBytes: z
         .union([512, 1024, 2048, 4096, 8192, 16_384, 32_768, 65_536].map(size => z.literal(size)))
@@ -126,8 +124,7 @@ export const configSchema = z.strictObject({
 
   archive: section(
     {
-      lagTargetMs: whole(10, 7_200_000, 1000, 'How far the archive may be behind by default.', true),
-      requestTimeoutMs: whole(100, 600_000, 15_000, 'One request to an object store.', true),
+      lagTargetMs: whole(10, 7_200_000, 1000, 'How far the archive may be behind by default.'),
     },
     'Log archiving.',
   ),

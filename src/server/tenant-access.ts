@@ -105,6 +105,7 @@ function sysInfo({ engine, log, incarnation }: SysTenant): TenantInfo {
     logMode: 'NOARCHIVELOG',
     failure: null,
     writesRefused: null,
+    nextStep: null,
     log: logInfo(state),
     applied: { lsn: lsn(appliedLsn), checkpointLsn },
     standby: null,

@@ -46,7 +46,8 @@ const idleSweepMs = 1_000;
 export class MysqlFrontEnd implements ConnectionHost {
   readonly services: StatementServices;
   readonly operations: Operations;
-  readonly limits: FrontEndLimits;
+  /** Changed as a whole by `changeLimits`; read when it is needed. */
+  limits: FrontEndLimits;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -122,6 +123,11 @@ export class MysqlFrontEnd implements ConnectionHost {
       cut.cancel();
     }
     await closed;
+  }
+
+  /** The configuration was changed: takes effect with the next statement, a packet's size with the next login. */
+  changeLimits(limits: Partial<FrontEndLimits>): void {
+    this.limits = { ...this.limits, ...limits };
   }
 
   get connectionCount(): number {

@@ -18,6 +18,7 @@ export const tenantInfo = (differences: Partial<TenantInfo> = {}): TenantInfo =>
   logMode: 'NOARCHIVELOG',
   failure: null,
   writesRefused: null,
+  nextStep: null,
   log: {
     accessMode: 'APPEND',
     proposalId: 1,

@@ -5,13 +5,13 @@ export const roleErrors = {
   OBS_ROLE_EPOCH_STALE: {
     kind: 'fenced',
     message: 'role epoch {mine} of tenant {tenant} was superseded by {newer} of site {site}',
-    hint: 'Another site is primary now. Make this one its standby.',
+    hint: 'Another site is primary now; connect there. obstandby status TENANT says how this site becomes its standby.',
   },
   OBS_ROLE_FENCE_PENDING: {
     kind: 'unavailable',
     message:
       'tenant {tenant} takes no writes yet: nobody has confirmed that no newer primary exists ({waiting})',
-    hint: 'Start the named sites or the archive, or, if you are sure that none of them was promoted, open the tenant by hand.',
+    hint: 'Start the named sites or the archive. A site that will not come back: obstandby standby forget TENANT --site SITE. If you are sure that nobody was promoted: obstandby tenant open TENANT.',
   },
   OBS_ROLE_SEALED: {
     kind: 'unavailable',
@@ -51,7 +51,7 @@ export const roleErrors = {
   OBS_ROLE_FENCED: {
     kind: 'fenced',
     message: 'tenant {tenant} was primary of epoch {mine} and is fenced by epoch {newer} of site {site}',
-    hint: 'Attach it to the new primary as a standby, or rebuild it, before giving it a role.',
+    hint: 'obstandby status TENANT says how this site becomes a standby of the new primary; then it can be given a role.',
   },
   OBS_ROLE_NO_SOURCE: {
     kind: 'invalid',

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { LossCertificate, StepReport, SwitchoverOutcome } from '../../server/entry.ts';
 import { type CommonOptions, durationMs, runOnServer, withTarget } from '../command.ts';
 import { exitCodes } from '../exit-codes.ts';
+import { stepText } from '../output.ts';
 
 export function addRoleChanges(program: Command): void {
   withTarget(program.command('switchover'))
@@ -21,6 +22,7 @@ export function addRoleChanges(program: Command): void {
         options: CommonOptions & { plan?: boolean; toStandby?: boolean; toPrimary?: boolean },
       ) =>
         runOnServer(options, async ({ api, output }) => {
+          output.nameSites(await api.facts());
           const show = (report: StepReport): void => output.progress(report);
           if (options.toStandby === true || options.toPrimary === true) {
             const verb = options.toStandby === true ? 'switchover-to-standby' : 'switchover-to-primary';
@@ -56,6 +58,7 @@ export function addRoleChanges(program: Command): void {
         options: CommonOptions & { maxLag?: string; force?: boolean; plan?: boolean; certificate?: boolean },
       ) =>
         runOnServer(options, async ({ api, output }) => {
+          output.nameSites(await api.facts());
           const certificate =
             options.certificate === true
               ? await api.call<LossCertificate | null>('certificate', { name })
@@ -85,6 +88,7 @@ export function addRoleChanges(program: Command): void {
       .addHelpText('after', `\nExample:\n  obstandby ${verb} orders --config site-b.yaml`)
       .action(async (name: string, options: CommonOptions) =>
         runOnServer(options, async ({ api, output }) => {
+          output.nameSites(await api.facts());
           const steps = await api.call<StepReport[]>(verb, { name }, report => output.progress(report));
           output.result(
             { ok: true, tenant: name, steps },
@@ -100,12 +104,7 @@ const incompleteSteps = (steps: readonly StepReport[]): boolean =>
   steps.some(step => step.state === 'failed');
 
 const stepsText = (steps: readonly StepReport[]): string =>
-  steps
-    .map(
-      step =>
-        `${step.state.padEnd(8)} ${step.site.padEnd(8)} ${step.step}${step.detail === '' ? '' : ` — ${step.detail}`}`,
-    )
-    .join('\n');
+  steps.map(step => `  ${step.state.padEnd(8)} ${step.site}: ${stepText(step)}`).join('\n');
 
 export function certificateText(certificate: LossCertificate | null): string {
   if (certificate === null) return 'no failover happened here';

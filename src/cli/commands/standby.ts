@@ -1,6 +1,7 @@
-/** `obstandby standby create|source|recover`. */
+/** `obstandby standby create|source|recover|forget`. */
 import type { Command } from 'commander';
 import { ObError } from '../../base/errors.ts';
+import { siteIdOf } from '../site-names.ts';
 import { type CommonOptions, passwordFrom, runOnServer, withTarget } from '../command.ts';
 
 interface SourceOptions extends CommonOptions {
@@ -38,7 +39,7 @@ const withSource = (command: Command): Command =>
     .option('--location <uri>', 'archive of the source: file:///dir or s3://bucket/prefix');
 
 export function addStandby(program: Command): void {
-  const standby = program.command('standby').description('standby tenants: create, re-point, pause');
+  const standby = program.command('standby').description('standby tenants: create, re-point, pause, forget');
 
   withSource(withTarget(standby.command('create')))
     .argument('<name>', 'name of the standby tenant here')
@@ -102,5 +103,27 @@ export function addStandby(program: Command): void {
           output.result({ ok: true, tenant: name, until }, `${name} recovers until ${until}`);
           return 0;
         }),
+    );
+
+  withTarget(standby.command('forget'))
+    .argument('<tenant>', 'the tenant that the standby followed')
+    .requiredOption('--site <id>', 'the standby’s site: its id, or its name where only one site has it')
+    .description(
+      'a standby site that will not come back: a restart of this tenant does not wait for its answer',
+    )
+    .addHelpText(
+      'after',
+      '\nExample:\n  obstandby standby forget orders --site site-b --config site-a.yaml\n  obstandby standby forget orders --site 8f6c1f0e-0000-4000-8000-000000000001 --config site-a.yaml',
+    )
+    .action(async (name: string, options: CommonOptions & { site: string }) =>
+      runOnServer(options, async ({ api, output }) => {
+        const site = siteIdOf(await api.facts(), options.site);
+        await api.call('standby-forget', { name, site });
+        output.result(
+          { ok: true, tenant: name, site },
+          `${name} does not wait for site ${options.site} any more`,
+        );
+        return 0;
+      }),
     );
 }

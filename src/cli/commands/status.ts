@@ -1,6 +1,7 @@
 /** `obstandby status`: who is primary, who follows, how far behind, and what needs a person. */
 import type { Command } from 'commander';
 import type { TenantInfo } from '../../server/entry.ts';
+import { exitCodes } from '../exit-codes.ts';
 import { type CommonOptions, runOnServer, withTarget } from '../command.ts';
 import { bytesText, secondsText, table } from '../output.ts';
 
@@ -15,10 +16,11 @@ export function addStatus(program: Command): void {
     .action(async (tenant: string | undefined, options: CommonOptions) =>
       runOnServer(options, async ({ api, output }) => {
         const server = await api.facts();
+        output.nameSites(server);
         if (tenant !== undefined) {
           const info = await api.call<TenantInfo>('tenant-show', { name: tenant });
           output.result(info, detailText(info));
-          return attention(info) === '' ? 0 : 4;
+          return attention(info) === '' ? exitCodes.done : exitCodes.incomplete;
         }
         const tenants = await api.call<TenantInfo[]>('tenant-list', {});
         output.result({ server, tenants }, overviewText(server, tenants));
@@ -43,14 +45,18 @@ function overviewText(
   return [
     `${server.clusterName}: SQL on ${server.sqlAddress}, pid ${server.pid}`,
     table(['TENANT', 'ROLE', 'STATUS', 'EPOCH', 'LOG', 'LAG', 'ATTENTION'], rows),
+    ...tenants.flatMap(info => (info.nextStep === null ? [] : [`${info.name}: ${info.nextStep}`])),
+    ...(tenants.length === 0
+      ? ['no tenants yet: obstandby tenant create NAME, or obstandby standby create NAME']
+      : []),
   ].join('\n');
 }
 
 /** What a person should look at; empty when nothing. */
 function attention(info: TenantInfo): string {
-  if (info.failure !== null) return `did not open: ${info.failure.message} (${info.failure.hint})`;
+  if (info.failure !== null) return `did not open: ${info.failure.message}`;
   if (info.writesRefused !== null) return info.writesRefused;
-  if (info.switchoverStatus !== 'NORMAL') return 'a role change is unfinished: obstandby resume';
+  if (info.switchoverStatus !== 'NORMAL') return 'a role change is unfinished';
   if (info.standby !== null && info.standby.syncStatus !== 'NORMAL')
     return `${info.standby.syncStatus}: ${info.standby.comment}`;
   if (info.archive !== null && !['DOING', 'STOP', 'PREPARE', 'BEGINNING'].includes(info.archive.state)) {
@@ -102,6 +108,7 @@ function detailText(info: TenantInfo): string {
   }
   const what = attention(info);
   if (what !== '') lines.push(['ATTENTION', what]);
+  if (info.nextStep !== null) lines.push(['NEXT', info.nextStep]);
   const width = Math.max(...lines.map(([name]) => name.length));
   return lines.map(([name, text]) => `${name.padEnd(width)}  ${text}`).join('\n');
 }

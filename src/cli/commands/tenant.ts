@@ -70,29 +70,13 @@ export function addTenant(program: Command): void {
   withTarget(tenant.command('open'))
     .argument('<name>')
     .description(
-      'open a tenant that did not open when the server started; or let a restarted primary take writes although its standbys do not answer, on your word that none of them was promoted',
+      'open a tenant that did not open with the server; or end the restart check of a primary, on your word that no other site was promoted',
     )
     .addHelpText('after', '\nExample:\n  obstandby tenant open orders --config site-a.yaml')
     .action(async (name: string, options: CommonOptions) =>
       runOnServer(options, async ({ api, output }) => {
         await api.call('tenant-open', { name });
         output.result({ ok: true, tenant: name }, `tenant ${name} is open`);
-        return 0;
-      }),
-    );
-
-  withTarget(tenant.command('forget'))
-    .argument('<name>')
-    .argument('<site>', 'id of the site, as obstandby status shows it')
-    .description('a standby site that will not come back: its answer is not waited for any more')
-    .addHelpText(
-      'after',
-      '\nExample:\n  obstandby tenant forget orders 8f6c1f0e-0000-4000-8000-000000000001 --config site-a.yaml',
-    )
-    .action(async (name: string, site: string, options: CommonOptions) =>
-      runOnServer(options, async ({ api, output }) => {
-        await api.call('tenant-forget', { name, site });
-        output.result({ ok: true, tenant: name, site }, `tenant ${name} does not wait for site ${site}`);
         return 0;
       }),
     );

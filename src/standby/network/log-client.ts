@@ -43,6 +43,8 @@ export interface PeerConnectOptions {
   /** highest role epoch known here; a primary with a lower one is fenced by being told */
   readonly knownEpoch: RoleEpoch;
   readonly timeoutMs?: number;
+  /** told who answered, once it has proved itself */
+  readonly onPeer?: (peer: { readonly site: string; readonly cluster: string }) => void;
 }
 
 /** Messages of a login in the order they come, one waited for at a time. */
@@ -110,6 +112,7 @@ export async function connectPeer(options: PeerConnectOptions): Promise<PeerConn
   );
   try {
     const peer = await login(options, channel, inbox);
+    options.onPeer?.(peer);
     peerConnection = new PeerConnection(channel, clock, peer);
     inbox.handOver(peerConnection);
     return peerConnection;
