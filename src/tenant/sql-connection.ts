@@ -14,6 +14,8 @@ export class SqlConnection {
   readonly connection: Connection;
   readonly #statements: StatementCache;
   readonly #schemaVersion: Database.Statement;
+  readonly #begin: Database.Statement;
+  readonly #commit: Database.Statement;
   #schema = 0;
   #schemaKnown = false;
 
@@ -21,6 +23,8 @@ export class SqlConnection {
     this.connection = connection;
     this.#statements = new StatementCache(connection);
     this.#schemaVersion = connection.prepare('PRAGMA schema_version').pluck(true);
+    this.#begin = connection.prepare('BEGIN IMMEDIATE');
+    this.#commit = connection.prepare('COMMIT');
   }
 
   /** The connection that writes, or applies. Creates the database, in WAL mode, if there is none. */
@@ -69,6 +73,15 @@ export class SqlConnection {
     this.connection.exec('BEGIN');
     this.#schemaKnown = false;
     this.#followSchema();
+  }
+
+  /** BEGIN IMMEDIATE, prepared once: it and COMMIT run for every batch. */
+  beginWrite(): void {
+    this.#begin.run();
+  }
+
+  commit(): void {
+    this.#commit.run();
   }
 
   exec(sql: string): void {

@@ -118,7 +118,7 @@ export class StatementRunner {
   beginWrite(session: SessionHandle, foreignKeys: boolean): void {
     assert(this.#writerServes && this.#writing === undefined, 'the writer is free');
     this.#setForeignKeys(foreignKeys);
-    translated('BEGIN', () => this.#writer.exec('BEGIN IMMEDIATE'));
+    translated('BEGIN', () => this.#writer.beginWrite());
     this.#writing = session;
   }
 
@@ -168,7 +168,7 @@ export class StatementRunner {
   commit(session: SessionHandle): boolean {
     if (this.#endRead(session)) return false;
     const writer = this.#writerOf(session);
-    translated('COMMIT', () => writer.exec('COMMIT'));
+    translated('COMMIT', () => writer.commit());
     this.#ended();
     return true;
   }
@@ -233,7 +233,7 @@ export class StatementRunner {
   #endRead(session: SessionHandle): boolean {
     const reading = this.#reads.get(session);
     if (reading === undefined) return false;
-    reading.reader.exec('COMMIT');
+    reading.reader.commit();
     reading.reader.schemaMayHaveChanged();
     this.#reads.delete(session);
     this.#freeReaders.push(reading.reader);

@@ -173,6 +173,13 @@ export type WorkerReply =
       readonly storage: StorageState;
     };
 
+/** What a worker sends. */
+export interface WorkerMessage {
+  /** the last message of requests has been served: the next one may come */
+  readonly finished: boolean;
+  readonly replies: readonly WorkerReply[];
+}
+
 export const errorMessage = (error: ObError): ErrorMessage => ({
   code: error.code,
   message: error.message,

@@ -1,7 +1,8 @@
 /**
  * The worker threads that run SQLite, as the main thread sees them. A tenant is pinned to one worker when its engine
  * opens. Requests of one event-loop turn go as one message, replies come the same way: a message per request would
- * double the cost of a small statement.
+ * double the cost of a small statement. A worker has one message at a time: what comes while it is busy goes together
+ * when it is done, and shares a commit, for the price of one wake-up.
  *
  * A worker that ends by itself takes every database it owns with it: the process must end (`onFatal`).
  */
@@ -13,6 +14,7 @@ import type {
   OperationName,
   StorageState,
   TenantHandle,
+  WorkerMessage,
   WorkerOperations,
   WorkerReply,
   WorkerRequest,
@@ -61,7 +63,10 @@ export interface WorkerChannel {
 interface Line {
   readonly worker: Worker;
   readonly outgoing: WorkerRequest[];
+  /** a message is due at the end of this turn */
   flushing: boolean;
+  /** the worker has not finished the last message */
+  busy: boolean;
   tenants: number;
 }
 
@@ -119,12 +124,17 @@ export class WorkerPool {
   #startLine(): Line {
     const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
     const worker = new Worker(new URL(file, import.meta.url));
-    worker.on('message', (replies: readonly WorkerReply[]) => this.#receive(replies));
+    const line: Line = { worker, outgoing: [], flushing: false, busy: false, tenants: 0 };
+    worker.on('message', (message: WorkerMessage) => {
+      if (message.finished) line.busy = false;
+      this.#receive(message.replies);
+      this.#flush(line);
+    });
     worker.on('error', error => this.#fail(error instanceof Error ? error : new Error(String(error))));
     worker.on('exit', code => {
       this.#fail(new ObError('OBS_TENANT_WORKER_LOST', { why: `it exited with ${code}` }));
     });
-    return { worker, outgoing: [], flushing: false, tenants: 0 };
+    return line;
   }
 
   #fail(cause: Error): void {
@@ -140,11 +150,16 @@ export class WorkerPool {
     const id = this.#nextRequest++;
     this.#pending.set(id, settle);
     line.outgoing.push({ ...request, kind, id, tenant } as unknown as WorkerRequest);
-    if (line.flushing) return;
+    this.#flush(line);
+  }
+
+  #flush(line: Line): void {
+    if (line.flushing || line.busy || line.outgoing.length === 0) return;
     line.flushing = true;
     // after all sockets of this turn were read: their statements go together
     setImmediate(() => {
       line.flushing = false;
+      line.busy = true;
       line.worker.postMessage(line.outgoing);
       line.outgoing.length = 0;
     });

@@ -1,12 +1,14 @@
 /**
- * Entry of a worker thread: takes messages of requests, lets each tenant's desk serve its own, and sends the replies of
- * a turn as one message. All messages that have arrived are taken together, so that writes that came in two of them
- * still share a commit.
+ * Entry of a worker thread: takes messages of requests, one at a time, lets each tenant's desk serve its own, and sends
+ * the replies of a turn as one message, which also asks for the next one.
  */
-import { type MessagePort, parentPort, receiveMessageOnPort } from 'node:worker_threads';
+import { type MessagePort, parentPort } from 'node:worker_threads';
 import { must } from '../base/assert.ts';
 import { TenantDesk } from './tenant-desk.ts';
-import type { TenantHandle, WorkerReply, WorkerRequest } from './worker-messages.ts';
+import type { TenantHandle, WorkerMessage, WorkerReply, WorkerRequest } from './worker-messages.ts';
+
+/** Redo bodies from this size on are transferred. */
+const handedOverBytesMin = 16_384;
 
 const port: MessagePort = must(parentPort, 'this file runs in a worker thread');
 const desks = new Map<TenantHandle, TenantDesk>();
@@ -16,15 +18,18 @@ let serving = false;
 const reply = (message: WorkerReply): void => {
   replies.push(message);
   // an answer that comes by itself, after a flush in the thread pool
-  if (!serving) send();
+  if (!serving) send(false);
 };
 
-const send = (): void => {
-  if (replies.length === 0) return;
+const send = (finished: boolean): void => {
+  // handing memory over costs more than copying a little
   const bodies = replies.flatMap(message =>
-    message.kind === 'captured' ? message.body.map(part => part.buffer) : [],
+    message.kind === 'captured' && message.bytes >= handedOverBytesMin
+      ? message.body.map(part => part.buffer)
+      : [],
   );
-  port.postMessage(replies, bodies);
+  const message: WorkerMessage = { finished, replies };
+  port.postMessage(message, bodies);
   replies = [];
 };
 
@@ -37,25 +42,16 @@ const deskOf = (tenant: TenantHandle): TenantDesk => {
   return desk;
 };
 
-port.on('message', (first: readonly WorkerRequest[]) => {
-  // all that has arrived, before anything runs: what arrives meanwhile must not hold these replies back
-  const messages = [first];
-  for (;;) {
-    const next = receiveMessageOnPort(port) as { message: readonly WorkerRequest[] } | undefined;
-    if (next === undefined) break;
-    messages.push(next.message);
-  }
+port.on('message', (requests: readonly WorkerRequest[]) => {
   serving = true;
   const busy = new Set<TenantDesk>();
-  for (const requests of messages) {
-    for (const request of requests) {
-      const desk = deskOf(request.tenant);
-      busy.add(desk);
-      desk.handle(request);
-      if (request.kind === 'close') desks.delete(request.tenant);
-    }
+  for (const request of requests) {
+    const desk = deskOf(request.tenant);
+    busy.add(desk);
+    desk.handle(request);
+    if (request.kind === 'close') desks.delete(request.tenant);
   }
   for (const desk of busy) desk.flush();
   serving = false;
-  send();
+  send(true);
 });

@@ -50,13 +50,13 @@ export function runOneByOne(writer: SqlConnection, batch: readonly GuardedStatem
 function runShared(writer: SqlConnection, batch: readonly GuardedStatement[]): Outcome[] | undefined {
   const outcomes: Outcome[] = [];
   try {
-    writer.exec('BEGIN IMMEDIATE');
+    writer.beginWrite();
     for (const one of batch) {
       outcomes.push(runStatement(writer, one, 'shared'));
       if (!writer.inTransaction) break;
     }
     if (writer.inTransaction) {
-      writer.exec('COMMIT');
+      writer.commit();
       return outcomes;
     }
   } catch (error) {
@@ -124,10 +124,10 @@ function runInOwnTransaction(
   if (!prepared.returnsRows || prepared.kind === 'alone') {
     return prepared.run(bound, statement.rowsMax);
   }
-  writer.exec('BEGIN IMMEDIATE');
+  writer.beginWrite();
   try {
     const result = prepared.run(bound, statement.rowsMax);
-    writer.exec('COMMIT');
+    writer.commit();
     return result;
   } catch (error) {
     if (writer.inTransaction) writer.exec('ROLLBACK');
