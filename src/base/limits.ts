@@ -77,6 +77,9 @@ export const forkedSegmentsMax = 65_536;
 /** One request to a store, and one operation with its retries. */
 export const storeRequestMsDefault = 15_000;
 export const storeOperationMsDefault = 45_000;
+/** The same while a person waits for the answer: a destination is tried before it is set. */
+export const storePreflightRequestMs = 5_000;
+export const storePreflightMs = 10_000;
 export const storeBackoffMsMin = 50;
 export const storeBackoffMsMax = 5_000;
 /** Answer of a store that is no object: a listing, an error. */

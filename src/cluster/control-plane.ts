@@ -5,7 +5,7 @@
 import { writeBaseBackup } from '../archive/base-backup.ts';
 import { openObjectStore } from '../archive/open-store.ts';
 import { ObError } from '../base/errors.ts';
-import { archiveSealMs, tenantOpenMs } from '../base/limits.ts';
+import { archiveSealMs, storePreflightMs, storePreflightRequestMs, tenantOpenMs } from '../base/limits.ts';
 import { type Lsn, type Scn, scnUnlimited } from '../base/scalars.ts';
 import type { CommandResult } from '../role/commands.ts';
 import { isUnfinished, newPrimaryRow, newStandbyRow } from '../role/row.ts';
@@ -157,7 +157,7 @@ export class ControlPlane implements Operations {
       async record => {
         const location = copy.from ?? source?.location ?? null;
         const files =
-          source?.service == null && location !== null
+          (source?.service ?? null) === null && location !== null
             ? await createFromArchive(this.#host, record, location, copy.bound, progress)
             : await createFromNetwork(this.#host, record, source?.service ?? noRoute(name), progress);
         await files.log.close();
@@ -248,7 +248,8 @@ export class ControlPlane implements Operations {
   /** Says at once, and by name, what is wrong with a destination. */
   async #preflight(location: string): Promise<void> {
     const { clock, random, variables } = this.#host;
-    const store = await openObjectStore(location, { clock, random, variables, access: 'write' });
+    const timing = { requestMs: storePreflightRequestMs, operationMs: storePreflightMs };
+    const store = await openObjectStore(location, { clock, random, variables, timing, access: 'write' });
     await store.close();
   }
 

@@ -66,6 +66,11 @@ export class FakeS3 {
     return `http://127.0.0.1:${address.port}`;
   }
 
+  /** Resets every connection, answered or not. */
+  cutConnections(): void {
+    this.#server.closeAllConnections();
+  }
+
   async close(): Promise<void> {
     this.#server.closeAllConnections();
     this.#server.close();
