@@ -4,7 +4,7 @@
  */
 import { type Machine, measureMachine } from './machine.ts';
 
-export interface Goal {
+interface Goal {
   readonly atLeast?: number;
   readonly atMost?: number;
 }

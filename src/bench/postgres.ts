@@ -103,7 +103,7 @@ async function ready(probe: string, port: number, child: ChildProcess): Promise<
   }
 }
 
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

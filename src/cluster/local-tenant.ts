@@ -26,14 +26,12 @@ export interface UnitPull {
 }
 
 export class UnitLocalTenant implements LocalTenant {
-  readonly #tenant: string;
   readonly #log: LogAccess;
   readonly #engine: TenantEngine;
   readonly #pull: UnitPull;
   #refusal: string | null = null;
 
-  constructor(parts: { tenant: string; log: LogAccess; engine: TenantEngine; pull: UnitPull }) {
-    this.#tenant = parts.tenant;
+  constructor(parts: { log: LogAccess; engine: TenantEngine; pull: UnitPull }) {
     this.#log = parts.log;
     this.#engine = parts.engine;
     this.#pull = parts.pull;

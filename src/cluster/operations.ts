@@ -9,9 +9,8 @@ import type { LossCertificate, SwitchoverStatus, TenantRole } from '../role/row.
 import type { StepReport } from '../role/steps.ts';
 import type { StandbyLag, SyncStatus } from '../standby/sync-status.ts';
 
-export type { LossCertificate, SwitchoverStatus, TenantRole } from '../role/row.ts';
+export type { LossCertificate } from '../role/row.ts';
 export type { StepReport } from '../role/steps.ts';
-export type { LagPair, StandbyLag, SyncStatus } from '../standby/sync-status.ts';
 
 export interface TenantInfo {
   readonly tenantId: TenantId;

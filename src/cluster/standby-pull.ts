@@ -149,8 +149,8 @@ export class StandbyPull implements UnitPull {
     const { link } = this.#options;
     const source = this.#source;
     return {
-      network: source?.service == null ? null : link.source(source.service),
-      archive: source?.location == null ? null : this.#archiveSource(source.location),
+      network: source === null || source.service === null ? null : link.source(source.service),
+      archive: source === null || source.location === null ? null : this.#archiveSource(source.location),
     };
   }
 

@@ -67,6 +67,6 @@ export class SysSession {
 }
 
 export interface Statements {
-  query(sql: string, ...parameters: Cell[]): Promise<SysRow[]>;
-  run(sql: string, ...parameters: Cell[]): Promise<number>;
+  readonly query: (sql: string, ...parameters: Cell[]) => Promise<SysRow[]>;
+  readonly run: (sql: string, ...parameters: Cell[]) => Promise<number>;
 }

@@ -169,7 +169,7 @@ function archiveInfo({ archive }: TenantUnit): TenantInfo['archive'] {
 }
 
 /** The stored source as LOG_RESTORE_SOURCE text without secrets. */
-export const sourceText = ({ service, location, delayMs }: StoredRestoreSource): string =>
+const sourceText = ({ service, location, delayMs }: StoredRestoreSource): string =>
   restoreSourceText({
     service:
       service === null

@@ -85,7 +85,8 @@ export class TenantUnit {
 
     // A source over the network is asked by the role manager itself; an archive tells its epochs here.
     const tellEpoch = async (epoch: RoleEpoch): Promise<void> => {
-      const head = pull.source?.service == null ? await pull.archiveHead().catch(() => null) : null;
+      const head =
+        (pull.source?.service ?? null) === null ? await pull.archiveHead().catch(() => null) : null;
       role.epochSeen({
         epoch,
         site: head?.owner?.siteId ?? '',
@@ -129,7 +130,7 @@ export class TenantUnit {
           inherited: false,
         }),
     });
-    const local = new UnitLocalTenant({ tenant: name, log, engine, pull });
+    const local = new UnitLocalTenant({ log, engine, pull });
     let unit: TenantUnit | null = null;
     const role = await RoleDriver.start({
       ports: {

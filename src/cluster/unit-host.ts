@@ -1,5 +1,4 @@
 /** What a server gives each of its tenants: the platform, the site's identity, the settings, the sys tenant's tables. */
-import type { RoleEpoch } from '../base/scalars.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Disk } from '../platform/disk.ts';
 import type { Logger } from '../platform/logger.ts';
@@ -54,6 +53,3 @@ export interface UnitHost {
   /** the process must end */
   readonly onFatal: (error: unknown) => void;
 }
-
-/** The epoch this site is known to be in, for handshakes. */
-export type KnownEpoch = () => RoleEpoch;

@@ -54,7 +54,7 @@ export type ControlRequest =
       readonly suffix: LogSuffix;
     };
 
-export type ControlOp = ControlRequest['op'];
+type ControlOp = ControlRequest['op'];
 
 /** What a site tells about itself. */
 export interface SiteDescription {
@@ -214,7 +214,7 @@ const readSuffix = (fields: JsonFields): LogSuffix => ({
 });
 
 /** Reads a seal: also the form in which an archive chain keeps it. */
-export const readSealRecord = (fields: JsonFields): SealRecord => ({
+const readSealRecord = (fields: JsonFields): SealRecord => ({
   operationId: fields.text('operationId'),
   epoch: readEpoch(fields),
   site: fields.text('site'),

@@ -112,7 +112,7 @@ export interface ArchiveFence {
   sealed(): Promise<SealRecord | null>;
 }
 
-export interface Timer {
+interface Timer {
   /** Resolves after `ms`, or when the manager closes. */
   sleep(ms: number): Promise<void>;
 }

@@ -251,7 +251,7 @@ function* sealAgain(context: RoleContext, row: RoleRow, seal: SealRecord): Proce
 }
 
 /** U1: the cancellation is durable; this site can never open on that seal. */
-export function* beginUndo(context: RoleContext, operation: RoleOperation): Procedure<RoleRow> {
+function* beginUndo(context: RoleContext, operation: RoleOperation): Procedure<RoleRow> {
   return yield* begin(context, {
     operation: { ...operation, kind: 'undo' },
     checked: [{ step: 'U1', detail: '' }],
@@ -319,7 +319,7 @@ export function* stayStandby(context: RoleContext, row: RoleRow): Procedure<Role
 }
 
 /** V1: the failover is given up before it claimed anything. */
-export function* beginUndoActivate(context: RoleContext, operation: RoleOperation): Procedure<RoleRow> {
+function* beginUndoActivate(context: RoleContext, operation: RoleOperation): Procedure<RoleRow> {
   return yield* begin(context, {
     operation: { ...operation, kind: 'undo-activate' },
     checked: [],

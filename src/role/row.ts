@@ -47,7 +47,7 @@ export interface SiteAddress {
 }
 
 /** Who says which site may open after a seal: the sealing site, which grants it once, or the archive chain. */
-export type SealArbiter = 'network' | 'archive';
+type SealArbiter = 'network' | 'archive';
 
 /** The exact end of a primary's history, and the right to continue it. */
 export interface SealRecord {

@@ -9,7 +9,7 @@ import type { OperationKind } from './row.ts';
 export type StepId = keyof typeof roleSteps;
 
 /** What `rollback` does to an operation that stopped at this step. */
-export type StepRollback =
+type StepRollback =
   /** the site opens again under a new epoch */
   | 'reopen'
   /** the operation is cancelled for good, here and at its peer */

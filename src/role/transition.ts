@@ -42,7 +42,7 @@ export function* change(
 }
 
 /** The operation is still the one under way on this site, at that step, neither cancelled nor fenced. */
-export const stillAt =
+const stillAt =
   (context: RoleContext, operationId: string, step: StepId): Guard =>
   row => {
     refuseFenced(context, row);

@@ -11,7 +11,6 @@ export type {
   TenantInfo,
 } from '../cluster/operations.ts';
 export { readConfig, sampleConfig } from './config.ts';
-export type { ServerConfig } from './config-schema.ts';
 export type { DumpRecord } from './dump.ts';
 
 // Loaded when they are needed: `obstandby status` must not wait for SQLite and the S3 client.

@@ -10,7 +10,7 @@ import { ObError } from '../base/errors.ts';
 import { restoreSourceAddressesMax, restoreSourceLengthMax } from '../base/limits.ts';
 import type { NetAddress } from '../platform/net.ts';
 
-export interface ServiceSource {
+interface ServiceSource {
   readonly addresses: readonly NetAddress[];
   readonly user: string;
   readonly tenant: string;

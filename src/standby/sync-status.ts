@@ -23,7 +23,7 @@ export type SyncStatus =
   | 'STANDBY IN THROTTLING'
   | 'NOT AVAILABLE';
 
-export interface LagPair {
+interface LagPair {
   readonly bytes: number;
   readonly seconds: number;
 }

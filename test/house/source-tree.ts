@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-export const root = fileURLToPath(new URL('../../', import.meta.url));
+const root = fileURLToPath(new URL('../../', import.meta.url));
 
 /** Files below `folder` (relative to the root) with the ending, as paths relative to the root. */
 export function filesBelow(folder: string, ending = '.ts'): string[] {
@@ -16,7 +16,7 @@ export function filesBelow(folder: string, ending = '.ts'): string[] {
 export const readSource = (path: string): string => readFileSync(join(root, path), 'utf8');
 
 /** Specifiers of static and dynamic imports and re-exports in a source text. */
-export function importsOf(source: string): string[] {
+function importsOf(source: string): string[] {
   const found: string[] = [];
   const pattern =
     /(?:^|\n)\s*(?:import|export)\s[^;'"]*?from\s*['"]([^'"]+)['"]|(?:^|\n)\s*import\s*['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)/g;

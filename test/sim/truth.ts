@@ -43,7 +43,7 @@ export class Truth {
   cut(to: Lsn): TrueEntry[] {
     const kept = this.entries.findIndex(entry => entry.endLsn > to);
     const cut = kept < 0 ? [] : this.entries.splice(kept);
-    for (const at of [...this.boundaries.keys()]) if (at > to) this.boundaries.delete(at);
+    for (const at of this.boundaries.keys()) if (at > to) this.boundaries.delete(at);
     return cut;
   }
 }

@@ -7,7 +7,7 @@ import { encodeGroupHeader, groupHeaderBytes } from '../../src/codec/clog.ts';
 export const logStart: LogPosition = { lsn: lsn(0), scn: scn(0), checksum: 0 };
 
 /** One group that continues `start`. */
-export function groupAfter(start: LogPosition, at: number, text: string): LogChunk {
+function groupAfter(start: LogPosition, at: number, text: string): LogChunk {
   const payload = Buffer.from(text);
   const checksum = chain(start.checksum, payload);
   const bytes = new Uint8Array(groupHeaderBytes + payload.length);

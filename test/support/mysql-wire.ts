@@ -37,7 +37,7 @@ export function packetsIn(bytes: Buffer): Packet[] {
   return packets;
 }
 
-export function readColumn(payload: Buffer): WireColumn {
+function readColumn(payload: Buffer): WireColumn {
   const reader = new ByteReader(payload);
   const text = () => reader.lengthEncodedBytes('text').toString();
   text();

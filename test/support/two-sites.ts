@@ -18,9 +18,10 @@ export const credentials = { user: `root@${tenant}`, password };
 const settleMs = 30_000;
 const probeTimeoutMs = 5000;
 /** Code that Node has compiled before: halves the time a server needs to start. */
+let filled: Promise<void> | undefined;
 const codeCache = fileURLToPath(new URL('../../node_modules/.cache/obstandby-test', import.meta.url));
 
-export type Transport = 'tcp' | 'archive';
+type Transport = 'tcp' | 'archive';
 
 export interface TwoSites {
   readonly directory: string;
@@ -51,7 +52,8 @@ export async function startTwoSites(options: TwoSitesOptions = {}): Promise<TwoS
       { ...process.env, NODE_COMPILE_CACHE: codeCache, ...options.environmentOf?.(name) },
       options.settings ?? {},
     );
-  if (!existsSync(codeCache)) await fillCodeCache(directory);
+  filled ??= existsSync(codeCache) ? Promise.resolve() : fillCodeCache(directory);
+  await filled;
   const a = site('site-a');
   const b = site('site-b');
   const archive = options.transport === 'archive' ? `LOCATION=file://${join(directory, 'archive')}` : null;
@@ -165,7 +167,7 @@ export async function until<Value>(
 }
 
 /** The digest of a site's tenant database file after a checkpoint. */
-export function databaseDigest(site: LocalSite): string {
+function databaseDigest(site: LocalSite): string {
   const tenants = join(site.dataDirectory, 'tenants');
   const id = readdirSync(tenants).find(name => name !== '1') ?? '';
   return createHash('sha256')

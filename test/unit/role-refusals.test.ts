@@ -209,7 +209,7 @@ test('a command given while a restarted site finishes its opening by itself wait
     while (world.site('B').row.step !== 'O6') world.event();
     world.crash('B');
     world.start('B');
-    while (world.site('B').core?.view().running == null) world.event();
+    while ((world.site('B').core?.view().running ?? null) === null) world.event();
     const token = world.command('B', freshCommand(world, kind));
     world.wake();
     world.settle();

@@ -16,7 +16,7 @@ export interface RandomRun {
 }
 
 /** Small integer generator (mulberry32): the same on every machine. */
-export function integers(seed: number): () => number {
+function integers(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
     state = (state + 0x6d2b79f5) >>> 0;

@@ -17,7 +17,7 @@ import type { EpochSign, RoleEffect } from '../../../src/role/procedure.ts';
 import { newPrimaryRow, newStandbyRow, type SealRecord, supersedes } from '../../../src/role/row.ts';
 import { ModelSite, type ModelEntry, type PendingEffect } from './site.ts';
 
-export const chainName = 'file:///archive';
+const chainName = 'file:///archive';
 
 export interface Acknowledged {
   readonly id: number;
