@@ -1,8 +1,9 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Two projects. `fast` is what `npm run check` runs on every change: pure code, one process, no outside server.
- * `real` starts servers, kills them, and talks to real clients and stores; `npm test` runs both.
+ * Three projects. `fast` is what `npm run check` runs on every change: pure code, one process, no outside server. `sim` runs
+ * the simulations and their mutants. `real` starts servers, kills them, and talks to real clients and stores. `npm test` runs
+ * them all.
  */
 export default defineConfig({
   test: {
@@ -10,9 +11,17 @@ export default defineConfig({
       {
         test: {
           name: 'fast',
-          include: ['src/**/*.test.ts', 'test/{unit,sim,house}/**/*.test.ts'],
+          include: ['src/**/*.test.ts', 'test/{unit,house}/**/*.test.ts'],
           pool: 'forks',
           testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'sim',
+          include: ['test/sim/**/*.test.ts'],
+          pool: 'forks',
+          testTimeout: 300_000,
         },
       },
       {
