@@ -2,7 +2,7 @@
  * Failover on real servers: what refuses it, what is lost by it, and that the certificate counts exactly that. An old
  * primary that comes back — restarted, or woken from a stop — is fenced, and killed failovers are continued.
  */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { LocalSite } from '../../src/client/local-site.ts';
 import type { LossCertificate } from '../../src/server/entry.ts';
 import { obstandby } from '../support/command.ts';
@@ -23,6 +23,9 @@ import {
   until,
   withTwoSites,
 } from '../support/two-sites.ts';
+
+// A case waits more than it works: two at once use what a small machine has.
+vi.setConfig({ maxConcurrency: 2 });
 
 const timeout = 120_000;
 const writers = 4;
@@ -75,7 +78,9 @@ async function expectExactCertificate(
 const ballastAt = async (site: LocalSite): Promise<number> =>
   Number((await query(site, 'SELECT count(*) AS n FROM ballast'))[0]?.['n']);
 
-test('failover is refused while the primary answers, and the standby follows on', { timeout }, async () => {
+test.concurrent('failover is refused while the primary answers, and the standby follows on', {
+  timeout,
+}, async () => {
   await withTwoSites({}, async sites => {
     const { a, b, ledger } = sites;
     ledger.start(writers);
@@ -87,7 +92,7 @@ test('failover is refused while the primary answers, and the standby follows on'
   });
 });
 
-test('failover is refused when more may be missing than allowed, and done when the bound allows it', {
+test.concurrent('failover is refused when more may be missing than allowed, and done when the bound allows it', {
   timeout,
 }, async () => {
   await withTwoSites({}, async sites => {
@@ -108,7 +113,7 @@ test('failover is refused when more may be missing than allowed, and done when t
   });
 });
 
-test('a forced failover while the primary serves fences it, and certifies what it took meanwhile', {
+test.concurrent('a forced failover while the primary serves fences it, and certifies what it took meanwhile', {
   timeout,
 }, async () => {
   await withTwoSites({}, async sites => {
@@ -130,7 +135,7 @@ test('a forced failover while the primary serves fences it, and certifies what i
   });
 });
 
-test('a killed primary with commits that its stopped standby never had is fenced when it returns, and they are counted', {
+test.concurrent('a killed primary with commits that its stopped standby never had is fenced when it returns, and they are counted', {
   timeout,
 }, async () => {
   await withTwoSites({}, async sites => {
@@ -168,7 +173,7 @@ test('a killed primary with commits that its stopped standby never had is fenced
   });
 });
 
-test('a primary that was stopped during a forced failover is fenced when it goes on', {
+test.concurrent('a primary that was stopped during a forced failover is fenced when it goes on', {
   timeout,
 }, async () => {
   await withTwoSites({}, async sites => {
@@ -190,7 +195,7 @@ test('a primary that was stopped during a forced failover is fenced when it goes
   });
 });
 
-test.each(stepsToKillAt('activate'))(
+test.concurrent.each(stepsToKillAt('activate'))(
   'a failover killed at step %s is finished by the same command',
   { timeout },
   async step => {
@@ -215,7 +220,7 @@ test.each(stepsToKillAt('activate'))(
   },
 );
 
-test.each(stepsToKillAt('activate').filter(step => !isDecided(step)))(
+test.concurrent.each(stepsToKillAt('activate').filter(step => !isDecided(step)))(
   'a failover killed at step %s is given up when the primary comes back, also when that is killed too',
   { timeout },
   async step => {

@@ -2,7 +2,7 @@
  * A switchover whose sites are joined by an archive directory alone: each half is a command on its own site. Killed at
  * every step that a site can stand at, then resumed by the same command, or rolled back.
  */
-import { test } from 'vitest';
+import { test, vi } from 'vitest';
 import type { LocalSite } from '../../src/client/local-site.ts';
 import type { StepId } from '../../src/role/steps.ts';
 import {
@@ -16,6 +16,9 @@ import {
   stepsToKillAt,
 } from '../support/role-kill.ts';
 import { tenant, type TwoSites, withTwoSites } from '../support/two-sites.ts';
+
+// A case waits more than it works: two at once use what a small machine has.
+vi.setConfig({ maxConcurrency: 2 });
 
 const timeout = 120_000;
 const writers = 4;
@@ -37,7 +40,7 @@ const both = (steps: readonly StepId[]) =>
     { step, end: 'rollback' as const },
   ]);
 
-test.each(both(stepsToKillAt('to-standby')))(
+test.concurrent.each(both(stepsToKillAt('to-standby')))(
   'the half of the primary killed at step $step, then $end',
   { timeout },
   async ({ step, end }) => {
@@ -68,7 +71,7 @@ test.each(both(stepsToKillAt('to-standby')))(
   },
 );
 
-test.each(both(stepsToKillAt('to-primary')))(
+test.concurrent.each(both(stepsToKillAt('to-primary')))(
   'the half of the standby killed at step $step, then $end',
   { timeout },
   async ({ step, end }) => {

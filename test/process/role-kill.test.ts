@@ -2,7 +2,7 @@
  * A switchover over TCP, killed at every step of it that a site can stand at, on the site that runs the step, then resumed
  * or rolled back; and rollbacks killed in turn. The steps come from the code.
  */
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { resumableSteps } from '../../src/role/operation.ts';
 import { operationSteps, roleSteps, type StepId } from '../../src/role/steps.ts';
 import {
@@ -17,6 +17,9 @@ import {
   switchover,
 } from '../support/role-kill.ts';
 import { isWritable, tenant, withTwoSites } from '../support/two-sites.ts';
+
+// A case waits more than it works: two at once use what a small machine has.
+vi.setConfig({ maxConcurrency: 2 });
 
 const timeout = 120_000;
 const writers = 4;
@@ -49,7 +52,7 @@ test('no row stands at the steps that are not killed at: they are checks, or par
   );
 });
 
-test.each(cases)(
+test.concurrent.each(cases)(
   'switchover with $site killed at step $step, then $end',
   { timeout },
   async ({ site, step, end }) => {
@@ -78,7 +81,7 @@ test.each(cases)(
   },
 );
 
-test.each(stepsToKillAt('undo'))(
+test.concurrent.each(stepsToKillAt('undo'))(
   'a rollback killed at step %s of the standby is continued by the same command',
   { timeout },
   async step => {
@@ -103,7 +106,7 @@ test.each(stepsToKillAt('undo'))(
   },
 );
 
-test.each(stepsToKillAt('reopen'))(
+test.concurrent.each(stepsToKillAt('reopen'))(
   'a rollback killed at step %s of the primary that opens again is continued by the same command',
   { timeout },
   async step => {
@@ -127,7 +130,7 @@ test.each(stepsToKillAt('reopen'))(
   },
 );
 
-test.each(stepsToKillAt('bootstrap'))(
+test.concurrent.each(stepsToKillAt('bootstrap'))(
   'a tenant whose creation was killed at step %s is created by the same command',
   { timeout },
   async step => {
