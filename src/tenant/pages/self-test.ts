@@ -28,7 +28,11 @@ const noRoomCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FU
  */
 export function provePages(directory: string): void {
   try {
-    const scratch = fs.mkdtempSync(join(directory, 'page-self-test-'));
+    // What a process that was killed in here has left.
+    for (const name of fs.readdirSync(directory)) {
+      if (name.startsWith(scratchPrefix)) fs.rmSync(join(directory, name), { recursive: true, force: true });
+    }
+    const scratch = fs.mkdtempSync(join(directory, scratchPrefix));
     const test = new SelfTest(scratch);
     try {
       test.run();
