@@ -11,7 +11,7 @@ export function addDump(program: Command): void {
     .option('--json', 'one JSON line a record')
     .option('--bodies', 'page changes too')
     .description('print a clog block, archive segment or manifest')
-    .addHelpText('after', '\nExample:\n  obstandby dump data/tenants/1002/log/00000000000000000000.clog')
+    .addHelpText('after', '\nExample:\n  obstandby dump data/tenants/1002/log/000000000000.clog')
     .action(async (file: string, options: { json?: boolean; bodies?: boolean }) =>
       runLocal(options, async () => {
         let sound = true;
