@@ -19,6 +19,7 @@ import { rewindWal } from './wal-rewind.ts';
 
 /** Releases before this can corrupt a database when a WAL is reset while it is written. */
 const oldestSqlite = [3, 51, 3];
+const scratchPrefix = 'page-self-test-';
 
 const noRoomCodes: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'SQLITE_FULL']);
 
