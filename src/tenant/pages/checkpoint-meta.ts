@@ -54,10 +54,7 @@ export class CheckpointMeta {
 
   /** Durable when it returns. The LSN never goes back. */
   write(record: CheckpointRecord): void {
-    assert(
-      this.#record === undefined || record.position.lsn >= this.#record.position.lsn,
-      'a checkpoint does not go back',
-    );
+    this.#mustAdvance(record);
     const sequence = this.#sequence + 1;
     try {
       if (this.#fd === undefined) this.#create(record);
@@ -72,6 +69,40 @@ export class CheckpointMeta {
     }
     this.#record = record;
     this.#sequence = sequence;
+  }
+
+  /**
+   * The same with the flush in the thread pool, so that the other tenants of the thread go on. One at a time; `record`
+   * is the old one until it resolves.
+   */
+  async writeLater(record: CheckpointRecord): Promise<void> {
+    const fd = this.#fd;
+    if (fd === undefined) {
+      this.write(record);
+      return;
+    }
+    this.#mustAdvance(record);
+    const sequence = this.#sequence + 1;
+    try {
+      const slot = encodeCheckpointSlot(record, sequence);
+      const put = fs.writeSync(fd, slot, 0, slot.length, checkpointSlotPosition(sequence));
+      if (put !== slot.length) throw new Error(`only ${put} of ${slot.length} bytes were written`);
+      await new Promise<void>((resolve, reject) => {
+        fs.fdatasync(fd, error => (error === null ? resolve() : reject(error)));
+      });
+    } catch (error) {
+      throw fileFailed('write', this.#path, error);
+    }
+    assert(this.#sequence === sequence - 1, 'one record is written at a time');
+    this.#record = record;
+    this.#sequence = sequence;
+  }
+
+  #mustAdvance(record: CheckpointRecord): void {
+    assert(
+      this.#record === undefined || record.position.lsn >= this.#record.position.lsn,
+      'a checkpoint does not go back',
+    );
   }
 
   close(): void {

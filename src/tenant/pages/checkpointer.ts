@@ -15,6 +15,7 @@ import type Database from 'better-sqlite3';
 import { assert, must } from '../../base/assert.ts';
 import type { LogPosition } from '../../base/log-access.ts';
 import { type Lsn, lsn as asLsn } from '../../base/scalars.ts';
+import type { CheckpointRecord } from '../../codec/checkpoint-record.ts';
 import type { CheckpointMeta } from './checkpoint-meta.ts';
 import type { Connection } from './connection.ts';
 import type { DatabaseFiles } from './database-files.ts';
@@ -160,24 +161,25 @@ export class Checkpointer {
   makeDurable(): LogPosition {
     const copied = must(this.#copied, 'a copy was completed');
     this.#files.syncDatabase();
-    return this.#record(copied);
+    this.#meta.write(this.#recordOf(copied));
+    return copied.position;
   }
 
-  /** The same, with the long flush in the thread pool. */
+  /** The same, with both flushes in the thread pool. */
   async makeDurableLater(): Promise<LogPosition> {
     const copied = must(this.#copied, 'a copy was completed');
     await this.#files.syncDatabaseLater();
-    return this.#record(copied);
+    await this.#meta.writeLater(this.#recordOf(copied));
+    return copied.position;
   }
 
-  #record(copied: Pin): LogPosition {
-    this.#meta.write({
+  #recordOf(copied: Pin): CheckpointRecord {
+    return {
       position: copied.position,
       databasePages: copied.mark.databasePages,
       pageBytes: this.#files.pageBytes,
       incarnation: this.#incarnation,
-    });
-    return copied.position;
+    };
   }
 
   #withTimeout(waitMs: number, run: () => unknown): CheckpointResult[] {

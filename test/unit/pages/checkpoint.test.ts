@@ -245,3 +245,19 @@ test('redo over a file that is newer, or torn in any mixture of sectors, gives t
     expect(difference(leader.path, file)).toBe('');
   }
 });
+
+test('records flushed in the thread pool count from when they are durable, and the newest is found again', async () => {
+  for (let round = 0; round < 3; round++) {
+    leader.run('INSERT INTO t(b) VALUES (1)');
+    const before = meta.record;
+    const wanted = position();
+    pin();
+    expect(checkpointer.copy().kind).toBe('complete');
+    const flushing = checkpointer.makeDurableLater();
+    expect(meta.record).toEqual(before);
+    expect(await flushing).toEqual(wanted);
+    expect(meta.record?.position).toEqual(wanted);
+    expect(new CheckpointMeta(metaPath(), incarnation).record).toEqual(meta.record);
+  }
+  leader.abandon();
+});
