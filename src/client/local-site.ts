@@ -2,9 +2,11 @@
  * A site on this machine: a data directory and a real server process on loopback. The demo, the benchmarks and the
  * process tests run their sites with it: started, killed and stopped by pid, never left behind.
  */
+import { randomInt } from 'node:crypto';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +17,10 @@ import { ApiClient } from './api-client.ts';
 
 const program = fileURLToPath(new URL('../../bin/obstandby.js', import.meta.url));
 const stopMs = 10_000;
+/** Below the ports that outgoing connections get: none of them can take a site's port while the site is down. */
+const firstPort = 20_000;
+const lastPort = 32_000;
+const portTries = 100;
 
 interface Addresses {
   readonly sqlAddress: string;
@@ -98,6 +104,9 @@ export class LocalSite {
   /** Starts the server; resolves when it is ready. A later start takes the same ports again. */
   async start(): Promise<void> {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 });
+    if (this.#addresses === undefined) {
+      this.#writeConfig({ sql: await freePort(), peer: await freePort(), http: await freePort() });
+    }
     const errors = openSync(join(this.directory, 'server.log'), 'a', 0o600);
     const child = spawn(process.execPath, [program, 'server', '--config', this.configFile, '--json'], {
       stdio: ['ignore', 'pipe', errors] satisfies StdioOptions,
@@ -106,7 +115,8 @@ export class LocalSite {
     this.#process = child;
     const lines = createInterface({ input: must(child.stdout, 'standard output of the server') });
     const ready = once(lines, 'line').then(([line]) => JSON.parse(String(line)) as StartAnswer);
-    const ended = once(child, 'exit').then(([code]) => {
+    // After 'close', not 'exit': what the server printed last has been read by then.
+    const ended = once(child, 'close').then(([code]) => {
       throw new ObError('OBS_SITE_ENDED', {
         site: this.name,
         code: Number(code),
@@ -168,6 +178,22 @@ export class LocalSite {
     };
     writeFileSync(this.configFile, stringify(config), { mode: 0o600 });
   }
+}
+
+/** A port of loopback that nobody listens on now. */
+async function freePort(): Promise<number> {
+  for (let tries = 0; tries < portTries; tries += 1) {
+    const port = randomInt(firstPort, lastPort);
+    const server = createServer();
+    const bound = await new Promise<boolean>(resolve => {
+      server.once('error', () => resolve(false));
+      server.listen(port, '127.0.0.1', () => resolve(true));
+    });
+    if (!bound) continue;
+    await new Promise<void>(resolve => server.close(() => resolve()));
+    return port;
+  }
+  throw new ObError('OBS_SITE_NO_PORT', { first: firstPort, last: lastPort });
 }
 
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));

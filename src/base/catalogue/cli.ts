@@ -11,12 +11,17 @@ export const cliErrors = {
   OBS_CLI_NOT_RUNNING: {
     kind: 'unavailable',
     message: 'no server runs on data directory {path}',
-    hint: 'Start it: obstandby server --config FILE.',
+    hint: 'Start it: obstandby server --config FILE. If it is just starting: obstandby status --wait 30s.',
   },
   OBS_SITE_ENDED: {
     kind: 'unavailable',
     message: 'the server of site {site} ended with code {code}',
     hint: 'Read {log}.',
+  },
+  OBS_SITE_NO_PORT: {
+    kind: 'unavailable',
+    message: 'no free port was found between {first} and {last}',
+    hint: 'Stop some of the servers that listen there.',
   },
   OBS_BENCH_PEER_MISSING: {
     kind: 'invalid',
