@@ -4,14 +4,18 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
-import { ObError } from '../base/errors.ts';
+import { isObError, ObError } from '../base/errors.ts';
 import type { ApiClient } from '../client/api-client.ts';
 import { exitCodeOf } from './exit-codes.ts';
 import { createOutput, type Output } from './output.ts';
 import { connectTarget, type TargetOptions } from './target.ts';
 
+const serverPollMs = 50;
+
 export interface CommonOptions extends TargetOptions {
   readonly json?: boolean;
+  /** first wait for the server, at most this long */
+  readonly wait?: string;
 }
 
 export interface CommandContext {
@@ -33,7 +37,25 @@ export async function runOnServer(
   options: CommonOptions,
   body: (context: CommandContext) => Promise<number | undefined>,
 ): Promise<void> {
-  await runLocal(options, async output => body({ api: connectTarget(options), output }));
+  await runLocal(options, async output => {
+    if (options.wait !== undefined) await waitForServer(options, durationMs(options.wait));
+    return body({ api: connectTarget(options), output });
+  });
+}
+
+/** Resolves when the server answers; rejects after `waitMs` with what was wrong last. */
+async function waitForServer(options: TargetOptions, waitMs: number): Promise<void> {
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    try {
+      await connectTarget(options).facts();
+      return;
+    } catch (error) {
+      const isStarting = isObError(error, 'OBS_CLI_NOT_RUNNING') || isObError(error, 'OBS_API_UNREACHABLE');
+      if (!isStarting || performance.now() > deadline) throw error;
+    }
+    await new Promise(resolve => setTimeout(resolve, serverPollMs));
+  }
 }
 
 /** The same for a command that needs no server. */

@@ -16,12 +16,18 @@ export const exitCodes = {
   unknown: 5,
 } as const;
 
+const guards: ReadonlySet<string> = new Set([
+  'OBS_SERVER_FOLLOWER_CONNECTED',
+  'OBS_SERVER_TENANT_HAS_STANDBYS',
+]);
+const usageErrors: ReadonlySet<string> = new Set(['OBS_CLI_USAGE', 'OBS_CLI_NO_SERVER', 'OBS_API_ARGUMENTS']);
+
 export function exitCodeOf(error: unknown): number {
   if (!isObError(error)) return exitCodes.failed;
   if (error.kind === 'unknown') return exitCodes.unknown;
   if (error.kind === 'fenced' || error.kind === 'diverged') return exitCodes.refused;
-  if (error.code.startsWith('OBS_ROLE_')) return exitCodes.refused;
-  if (error.code.startsWith('OBS_CLI_USAGE') || error.code === 'OBS_API_ARGUMENTS') return exitCodes.usage;
+  if (error.code.startsWith('OBS_ROLE_') || guards.has(error.code)) return exitCodes.refused;
+  if (usageErrors.has(error.code)) return exitCodes.usage;
   if (error.code.startsWith('OBS_CONFIG_')) return exitCodes.usage;
   return exitCodes.failed;
 }

@@ -192,6 +192,9 @@ export class ControlPlane implements Operations {
 
   async forgetFollower(name: string, site: string): Promise<void> {
     const unit = this.#registry.get(name);
+    // A standby that is there can be promoted: a primary that did not ask it could open beside it.
+    if (this.#host.followers(unit.record.incarnation).some(each => each.site === site && each.connected))
+      throw new ObError('OBS_SERVER_FOLLOWER_CONNECTED', { tenant: name, site });
     if (!(await this.#host.store.forgetFollower(unit.record.id, site))) {
       throw new ObError('OBS_SERVER_NO_SUCH_FOLLOWER', { tenant: name, site });
     }

@@ -71,6 +71,11 @@ export const serverErrors = {
     message: "tenant '{tenant}' knows no follower at site {site}",
     hint: 'obstandby status TENANT lists its followers and their sites.',
   },
+  OBS_SERVER_FOLLOWER_CONNECTED: {
+    kind: 'invalid',
+    message: "site {site} follows tenant '{tenant}' right now and could be promoted: it is not forgotten",
+    hint: 'Only a site that will not come back is forgotten. Drop the standby there, or give it another source, first.',
+  },
   OBS_SERVER_PAGE_BYTES: {
     kind: 'invalid',
     message: '{pageBytes} is no page size',

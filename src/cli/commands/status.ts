@@ -8,10 +8,11 @@ import { bytesText, secondsText, table } from '../output.ts';
 export function addStatus(program: Command): void {
   withTarget(program.command('status'))
     .argument('[tenant]', 'one tenant, in detail')
+    .option('--wait <time>', 'first wait until the server answers, at most this long, like 30s')
     .description('tenants of a server: role, log positions, lag')
     .addHelpText(
       'after',
-      '\nExample:\n  obstandby status --config site-a.yaml\n  obstandby status orders --config site-a.yaml --json',
+      '\nExamples:\n  obstandby status --config site-a.yaml\n  obstandby status orders --config site-a.yaml --json\n  obstandby status --wait 30s --config site-a.yaml',
     )
     .action(async (tenant: string | undefined, options: CommonOptions) =>
       runOnServer(options, async ({ api, output }) => {
