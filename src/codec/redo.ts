@@ -151,6 +151,7 @@ export function redoPages(redo: DecodedRedo): RedoPage[] {
 export class RedoEncoder {
   readonly #ranges = new DeltaRanges();
   readonly #out = Buffer.allocUnsafeSlow(redoPartBytesMax);
+  readonly #header = new Uint8Array(headerBytesMax);
   #at = 0;
   #pageBytes = 0;
   #exponent = 0;
@@ -221,14 +222,13 @@ export class RedoEncoder {
     assert(this.#exponent > 0, 'a record was begun');
     assert(databasePages >= 1 && databasePages <= databasePagesMax, 'a database has pages');
     const parts = this.#parts;
-    const header = this.#header(transactions, databasePages);
-    const room = headerBytesMax - header.length;
+    const headerBytes = this.#encodeHeader(transactions, databasePages);
+    const room = headerBytesMax - headerBytes;
     const first = parts[0];
-    if (first === undefined) {
-      this.#out.set(header, room);
-      parts.push(copyOf(this.#out, room, this.#at));
-    } else {
-      first.set(header, room);
+    const target = first ?? this.#out;
+    for (let index = 0; index < headerBytes; index++) target[room + index] = this.#header[index] as number;
+    if (first === undefined) parts.push(copyOf(this.#out, room, this.#at));
+    else {
       parts[0] = first.subarray(room);
       if (this.#at > 0) parts.push(copyOf(this.#out, 0, this.#at));
     }
@@ -237,13 +237,13 @@ export class RedoEncoder {
     return parts;
   }
 
-  #header(transactions: number, databasePages: number): Uint8Array {
-    const header = new Uint8Array(headerBytesMax);
+  /** Encodes the header aside, where its length does not matter yet; returns it. */
+  #encodeHeader(transactions: number, databasePages: number): number {
+    const header = this.#header;
     header[0] = this.#exponent;
     let at = writeVarint(header, 1, transactions);
     at = writeVarint(header, at, databasePages);
-    at = writeVarint(header, at, this.#pageCount);
-    return header.subarray(0, at);
+    return writeVarint(header, at, this.#pageCount);
   }
 
   /** Room for one page in the worst case: its bytes, and ranges whose numbers take three bytes each. */

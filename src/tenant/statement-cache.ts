@@ -165,6 +165,8 @@ const unlimitable = /\blimit\b|--|\/\*|;/i;
 export class StatementCache {
   readonly #connection: Connection;
   readonly #kept = new Map<string, PreparedStatement>();
+  /** the newest of them */
+  #last: PreparedStatement | undefined;
   /** texts seen once */
   readonly #seen = new Set<string>();
 
@@ -174,8 +176,10 @@ export class StatementCache {
 
   /** The statement for a text that passed the guard as `kind`. Throws SQLite's errors of preparing it. */
   get(sql: string, kind: StatementKind): PreparedStatement {
+    if (this.#last?.sql === sql) return this.#last;
     const kept = this.#kept.get(sql);
     if (kept !== undefined) {
+      this.#last = kept;
       // newest last: the order of a Map is the order of use
       this.#kept.delete(sql);
       this.#kept.set(sql, kept);
@@ -186,6 +190,7 @@ export class StatementCache {
     if (this.#seen.delete(sql)) {
       statement.prepareLimited();
       this.#kept.set(sql, statement);
+      this.#last = statement;
       if (this.#kept.size > statementsCachedMax) this.#kept.delete(oldest(this.#kept.keys()));
     } else {
       this.#seen.add(sql);
@@ -196,6 +201,7 @@ export class StatementCache {
 
   clear(): void {
     this.#kept.clear();
+    this.#last = undefined;
     this.#seen.clear();
   }
 }

@@ -172,9 +172,9 @@ export class TenantCore {
     this.#visibleSequence = sequence;
     this.#undoMarks.set(sequence, commit.frameStart);
     if (this.#undoMarks.size > undoMarksMax) {
-      const oldest = must(this.#undoMarks.keys().next().value, 'an undo mark');
-      this.#undoMarks.delete(oldest);
-      this.#forgottenSequence = oldest;
+      // Counted up instead of asked for: a Map passes over all it has deleted to find its first key.
+      do this.#forgottenSequence += 1;
+      while (!this.#undoMarks.delete(this.#forgottenSequence));
     }
     return { ...commit, sequence };
   }
