@@ -133,7 +133,12 @@ function nextStep({ record, role, pull }: TenantUnit): string | null {
     if (running !== null) return 'Wait: the role change is running.';
     return `Finish the role change: obstandby resume ${name}; or undo it: obstandby rollback ${name}`;
   }
-  if (row.role === 'PRIMARY') return writesRefused?.hint ?? null;
+  if (row.role === 'PRIMARY') {
+    if (writesRefused?.details['waiting'] === 'restart check') {
+      return 'Wait a moment: it asks its standbys and its archive whether another site was promoted.';
+    }
+    return writesRefused?.hint.replaceAll('TENANT', name) ?? null;
+  }
   if (row.sealed !== null && pull.source === null) {
     return (
       `The log is sealed for a switchover: obstandby switchover ${name} --to-primary at the standby's site, ` +

@@ -291,7 +291,7 @@ describe('exit codes', () => {
   test('2 for a duration that is none, 3 for a guard that refuses', async () => {
     const at = ['--config', sites.a.configFile];
     expect((await run(['failover', tenant, '--max-lag', 'soon', ...at])).exitCode).toBe(2);
-    const refused = await run(['switchover', tenant, '--to-standby', '--config', sites.b.configFile]);
+    const refused = await run(['failover', tenant, '--config', sites.b.configFile]);
     expect(refused.exitCode).toBe(3);
     expect(refused.errors).toMatch(/^OBS_ROLE_\w+: .*\n {2}→ /);
   });
@@ -461,7 +461,9 @@ describe('dump', () => {
     const copy = join(sites.directory, 'damaged.clog');
     copyFileSync(one(tenantFiles(), /\.clog$/), copy);
     const bytes = readFileSync(copy);
-    bytes[4096 + 60] = (bytes[4096 + 60] ?? 0) ^ 0xff;
+    const firstGroup = bytes.findIndex((byte, at) => at >= 4096 && byte !== 0);
+    const inItsPayload = firstGroup + 45;
+    bytes[inItsPayload] = (bytes[inItsPayload] ?? 0) ^ 0xff;
     writeFileSync(copy, bytes);
     expect((await dump(copy)).exitCode).toBe(1);
   });
