@@ -208,8 +208,7 @@ export class SimDisk {
       removeDirectory: directory =>
         guard(() =>
           this.#change(entries => {
-            for (const path of entries.keys())
-              if (path.startsWith(`${directory}/`)) entries.delete(path);
+            for (const path of entries.keys()) if (path.startsWith(`${directory}/`)) entries.delete(path);
           }),
         ),
       freeBytes: () => guard(async () => (this.isFull ? 0 : Number.MAX_SAFE_INTEGER)),
