@@ -14,8 +14,9 @@ export class SqlConnection {
   readonly connection: Connection;
   readonly #statements: StatementCache;
   readonly #schemaVersion: Database.Statement;
-  readonly #begin: Database.Statement;
-  readonly #commit: Database.Statement;
+  /** prepared at their first use: most connections of an idle tenant never need them */
+  #begin: Database.Statement | undefined;
+  #commit: Database.Statement | undefined;
   #schema = 0;
   #schemaKnown = false;
 
@@ -23,8 +24,6 @@ export class SqlConnection {
     this.connection = connection;
     this.#statements = new StatementCache(connection);
     this.#schemaVersion = connection.prepare('PRAGMA schema_version').pluck(true);
-    this.#begin = connection.prepare('BEGIN IMMEDIATE');
-    this.#commit = connection.prepare('COMMIT');
   }
 
   /** The connection that writes, or applies. Creates the database, in WAL mode, if there is none. */
@@ -77,10 +76,12 @@ export class SqlConnection {
 
   /** BEGIN IMMEDIATE, prepared once: it and COMMIT run for every batch. */
   beginWrite(): void {
+    this.#begin ??= this.connection.prepare('BEGIN IMMEDIATE');
     this.#begin.run();
   }
 
   commit(): void {
+    this.#commit ??= this.connection.prepare('COMMIT');
     this.#commit.run();
   }
 
@@ -91,6 +92,8 @@ export class SqlConnection {
   /** Gives page cache and statements back. */
   shrink(): void {
     this.#statements.clear();
+    this.#begin = undefined;
+    this.#commit = undefined;
     this.connection.pragma('shrink_memory');
   }
 
