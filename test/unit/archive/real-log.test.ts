@@ -58,7 +58,8 @@ test('blocks, padding and split entries arrive in a standby log byte for byte, w
       at = await standby.rawWrite(chunk);
     }
   }
-  expect(primary.state().beginLsn).toBeGreaterThan(0);
+  // Blocks go in the background.
+  await expect.poll(() => primary.state().beginLsn, { timeout: 10_000 }).toBeGreaterThan(0);
   expect(at).toEqual(primary.state().end);
   expect(must((await reader.head()).end, 'an end')).toEqual(primary.state().end);
   expect(archiver.status()).toMatchObject({ state: 'DOING', lagBytes: 0, comment: '' });
