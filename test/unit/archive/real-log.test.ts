@@ -21,7 +21,7 @@ test('blocks, padding and split entries arrive in a standby log byte for byte, w
     access: 'write',
   });
   atEnd(() => store.close());
-  const primary = await openLog({ diskBytesMax: 1_048_576 });
+  const primary = await openLog({ diskBytesMax: 524_288 });
   const archiver = new Archiver({
     log: primary,
     store,
