@@ -21,7 +21,7 @@ test('blocks, padding and split entries arrive in a standby log byte for byte, w
     access: 'write',
   });
   atEnd(() => store.close());
-  const primary = await openLog({ diskBytesMax: 524_288 });
+  const primary = await openLog({ diskBytesMax: 1_310_720 });
   const archiver = new Archiver({
     log: primary,
     store,
@@ -46,9 +46,9 @@ test('blocks, padding and split entries arrive in a standby log byte for byte, w
   const standby = await openLog({ mode: 'RAW_WRITE' });
   const reader = new ArchiveReader({ store, clock: nodeClock });
   let at: LogPosition = standby.state().end;
-  for (let turn = 0; turn < 30; turn += 1) {
-    // from a few bytes to several blocks of 64 KiB
-    const text = 'x'.repeat(turn % 10 === 9 ? 200_000 : 1 + Math.floor(nodeRandom.fraction() * 20_000));
+  for (let turn = 0; turn < 40; turn += 1) {
+    // from a part of a block to several blocks of 64 KiB; together more than the log may keep
+    const text = 'x'.repeat(turn % 10 === 9 ? 200_000 : 10_000 + Math.floor(nodeRandom.fraction() * 10_000));
     const end = await append(primary, text);
     await archiver.flushTo(end.lsn, 10_000);
     await primary.advanceBase(end.lsn);
