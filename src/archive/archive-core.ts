@@ -60,6 +60,8 @@ export class ArchiveCore {
   /** log below this is gone before it was archived */
   #gapTo: Lsn | null = null;
   #roundOpened = false;
+  /** the last round that was seen open */
+  #roundSeen: number | null = null;
   /** when to look for merges and removals again; null: when the chain has grown */
   #housekeepAt: MonoMs | null = monoMs(0);
   #failing: Failing | null = null;
@@ -246,6 +248,7 @@ export class ArchiveCore {
     this.#activity = { kind: 'none' };
     this.#failing = null;
     this.#housekeepAt = monoMs(0);
+    this.#roundSeen = openRoundOf(head.state)?.roundId ?? this.#roundSeen;
     if (must(this.#committed, 'a committed end').lsn <= this.#archivedEnd()) this.#pendingSince = null;
   }
 
@@ -295,6 +298,11 @@ export class ArchiveCore {
       this.#endRound();
       return;
     }
+    if (this.#isEndedElsewhere(this.#head)) {
+      this.#mode = { kind: 'stopped' };
+      this.#answer(this.#waiters.refuseAll({ kind: 'stopped', state: 'STOP' }));
+      return;
+    }
     const { end } = this.#head.state;
     this.#answer(this.#waiters.refuseSeals(end, this.#settings.epoch));
     const seal = this.#waiters.sealAt(this.#archivedEnd());
@@ -320,6 +328,12 @@ export class ArchiveCore {
     }
     this.#write([{ kind: 'claim', epoch, siteId, operationId, cut: openedAt }], 'archive');
     return false;
+  }
+
+  /** The tenant leads elsewhere, and archiving was ended there: it is not begun again by one who has not heard. */
+  #isEndedElsewhere({ state }: ChainHead): boolean {
+    const last = state.rounds.at(-1);
+    return last !== undefined && last.roundId === this.#roundSeen && last.status === 'STOP';
   }
 
   #isLogDue(now: ArchiverTime): boolean {

@@ -104,12 +104,16 @@ export const backupPiecesMax = 1_048_576;
 // --- pages: capture, redo, WAL injection (all per worker thread, shared by its tenants) ---
 /** Bytes of WAL frames or database pages read by one call. */
 export const pageReadBytesMax = 1_048_576;
+/** Commits captured from their frames alone before SQLite's count of them is compared. */
+export const uncountedCapturesMax = 64;
+/** Frames of a commit that may prove it by themselves: they are read before it is known that they are there. */
+export const provenFramesMax = 16;
 /** Bytes of one part of a redo body; a bigger body has several parts. */
 export const redoPartBytesMax = 1_048_576;
 /** Page images held while a group of redo records is applied; a bigger group is written in several pieces. */
 export const pageImageBytesMax = 16_777_216;
 /** Page images kept by capture to compare with (a power of two). */
-export const imageCacheBytes = 16_777_216;
+export const imageCacheBytes = 33_554_432;
 /** Reads of a wal-index header that another program may be changing, before it counts as damaged. */
 export const indexHeaderReadsMax = 1_000;
 /** A reader of another process holds SQLite's write lock for microseconds; longer than this is a writer. */
@@ -154,10 +158,66 @@ export const followerHoldMs = 60_000;
 export const snapshotHoldMs = 600_000;
 /** A follower further behind than this no longer holds the source's log. */
 export const followerHoldBytesDefault = 1_073_741_824;
-/** Followers remembered per tenant. */
+/** Sites that follow a tenant, or once did and may come back; not above `roleProbesMax`. */
 export const followersMax = 64;
 /** Eras of a proposal history on the wire. */
 export const peerErasMax = 4_096;
+/** Nodes named in the address of a site, and characters of that text. */
+export const siteAddressesMax = 16;
+export const siteAddressLengthMax = 1_024;
+/** Nodes of a site asked in one attempt to reach the leader of a tenant, by list or by what another one told. */
+export const leaderHopsMax = 32;
+
+// --- connections ---
+/** TLS handshakes under way at one door, of which the oldest makes room, and how long each may take. */
+export const tlsHandshakesMax = 64;
+export const tlsHandshakeMs = 3_000;
+
+// --- nodes of one cluster ---
+/** A frame before a node has proven that it belongs to the cluster. */
+export const nodeHandshakeFrameBytesMax = 4_096;
+/** From connect to connected, and from there to a finished handshake. */
+export const nodeConnectMs = 1_000;
+export const nodeHandshakeMs = 3_000;
+/** Connections that have not finished their handshake; the oldest makes room. */
+export const nodeHandshakesMax = 64;
+/** Connections of nodes in all. */
+export const nodeConnectionsMax = 1_024;
+/** Pauses before a node that is gone is tried again. */
+export const nodeRetryMsMin = 20;
+export const nodeRetryMsMax = 500;
+/** A connection over which nothing was sent for this long carries a sign of life. */
+export const nodePingMs = 500;
+/** A connection over which nothing came for this long is cut. */
+export const nodeSilenceMs = 3_000;
+/** One message of a log stream to a member. */
+export const nodeMessageBytesMax = 4_194_304;
+/** Messages are put into one frame up to this many bytes; a larger message has a frame of its own. */
+export const nodeFrameBytes = 1_048_576;
+/** Messages of one frame. */
+export const nodeFrameMessagesMax = 16_384;
+/** Bytes that wait for one node, in the kernel's buffer or before it; further messages are dropped. */
+export const nodeQueueBytesMax = 67_108_864;
+/** Parts up to this size are copied into their neighbours: cheaper than a fragment of their own. */
+export const nodeCopyBytesMax = 2_048;
+/** A request, an answer, or a word of progress, in JSON. */
+export const nodeJsonBytesMax = 1_048_576;
+/** Requests of one connection in progress, at each end. */
+export const nodeRequestsMax = 256;
+/** Connections made for single requests at once. */
+export const nodeCallsMax = 64;
+/** How long an answer is waited for, if the caller does not say. */
+export const nodeRequestMsDefault = 15_000;
+/** Byte streams served at once. */
+export const nodeStreamsMax = 16;
+/** How long the reader of one may take nothing. */
+export const nodeStreamStillMs = 120_000;
+/** Bytes of one frame of a byte stream, and bytes a sender may be ahead of its reader. */
+export const nodePieceBytes = 262_144;
+export const nodeCreditBytes = 8_388_608;
+/** Kinds of refused connections remembered, and how often one of them is logged. */
+export const nodeRefusalsMax = 64;
+export const nodeRefusalLogMs = 60_000;
 
 // --- standby ---
 /** Text of a LOG_RESTORE_SOURCE. */
@@ -217,12 +277,42 @@ export const recycleAtShare = 0.8;
 export const refuseAtShare = 0.95;
 /** Pause before a full disk is tried again. */
 export const diskFullRetryMs = 500;
+/** Log bytes asked of another replica at once to mend damage; a single larger group passes. */
+export const repairChunkBytes = 262_144;
+/** How long, and how often, replicas are asked for it. */
+export const repairRoundMs = 700;
+export const repairRoundsMax = 3;
+/** Asks of one log stream that wait for answers, and answers that it prepares for others, at once. */
+export const repairAsksMax = 16;
+export const repairServesMax = 4;
+/** Wake-ups of log streams are rounded up to multiples of this, so that streams wake together. */
+export const streamTickMs = 10;
 /** A meta image of a log stream; two copies of it are on disk. */
 export const metaImageBytesMax = 16_384;
 /** Body of a role entry. */
 export const roleEntryBytesMax = 65_536;
 /** Log operations other than appends waiting for their durable write. */
 export const metaRepliesMax = 1_024;
+/** F and R replicas of one log stream. */
+export const configMembersMax = 9;
+export const configLearnersMax = 32;
+/** F replicas that a log stream with an arbiter has. */
+export const arbitratedReplicas: readonly number[] = [2, 4];
+/** What an arbiter remembers of one log stream; with short names and few replicas it is about 1 KiB. */
+export const arbiterImageBytesMax = 16_384;
+/** Flashbacks that a record tells of: a replica that was away for more of them may need a copy. */
+export const configCutsMax = 8;
+/** Groups, and their bytes, on their way to one replica before it has said that they are durable. */
+export const pushGroupsMax = 1_024;
+export const pushBytesInFlightMax = 33_554_432;
+/** Log bytes of one message between replicas; a single larger group goes alone. */
+export const pushBytesMax = 1_048_576;
+/** A message between the replicas of a log stream: its log, or one largest group, and its head. */
+export const palfMessageBytesMax = 2_162_688;
+/** Ends of committed groups a replica remembers, to compare its log with another's. */
+export const committedEndsMax = 64;
+/** Members and learners of one record fit a message of this size. */
+export const palfRecordBytesMax = 16_384;
 /** Keys of one listing of a store, unless asked for another number. */
 export const listedKeysMaxDefault = 1_000;
 
@@ -239,6 +329,9 @@ export const roleRebaseMax = 8;
 export const roleProceduresMax = 64;
 /** Characters of one text field of a control request. */
 export const controlTextLengthMax = 1_024;
+/** How long a call of the sys store is tried while its leader changes, and the pause between tries. */
+export const sysCallMs = 10_000;
+export const sysCallRetryMs = 100;
 /** Sites asked in one restart check or probe. */
 export const roleProbesMax = 64;
 /** Role operations whose journal is kept per tenant. */
@@ -272,8 +365,11 @@ export const applyChunkBytesMax = 4_194_304;
 export const workersMax = 64;
 /** Messages to or from one worker in flight before the sender is at fault. */
 export const workerRequestsMax = 1_048_576;
-/** Page cache of a tenant's writer and of each of its readers; memory is taken as pages are used. */
-export const writerCacheKibibytes = 16_384;
+/** Page caches of the writers of one worker thread, shared equally within the bounds of one; memory is taken as pages are used. */
+export const writerCachesKibibytes = 262_144;
+export const writerCacheKibibytesMin = 16_384;
+export const writerCacheKibibytesMax = 65_536;
+/** Page cache of a reader. */
 export const readerCacheKibibytes = 4_096;
 /** Undo marks of captured commits kept in a worker; older ones are undone by recovery. */
 export const undoMarksMax = 4_096;
@@ -289,6 +385,22 @@ export const archiveDestLengthMax = 4_096;
 export const archiveLagTargetMsMax = 7_200_000;
 /** How long a switchover waits for the sealed end to be archived. */
 export const archiveSealMs = 30_000;
+/** Pauses of a replica that leads and cannot serve yet: somebody does not answer, or somebody must change something. */
+export const leadRetryMs = 100;
+export const leadRetryHopelessMs = 5_000;
+/** How long a statement waits for the replica that leads to open, and how often it looks. */
+export const admitWaitMs = 5_000;
+export const admitPollMs = 5;
+/** A leader of the same log that served so shortly before has done the restart check. */
+export const heardLeaderMs = 10_000;
+/** How often a follower asks its leader what it needs to know, and how soon again at first. */
+export const guideMs = 2_000;
+export const guideRetryMs = 100;
+/** Pause of a replica whose rebuild failed. */
+export const rebuildRetryMs = 1_000;
+/** The log that a copied replica needs is kept so long, and looked after so often. */
+export const rebuildHoldMs = 600_000;
+export const rebuildWatchMs = 1_000;
 /** How much log is read at a time when a lost suffix is counted. */
 export const suffixReadBytes = 4_194_304;
 
@@ -321,3 +433,80 @@ export const dumpFileBytesMax = 2_147_483_647;
 
 /** Names of other sites that are remembered for people to read. */
 export const siteNamesMax = 1024;
+
+// --- root service: servers, locality, bootstrap ---
+
+/** The secret file of a cluster. */
+export const clusterSecretBytesMin = 32;
+export const clusterSecretBytesMax = 4_096;
+/** How often a server reports to the root service, and how long its silence may last. */
+export const heartbeatMs = 1_000;
+export const serverSilenceMs = 3_000;
+/** A server whose disk has less room than this leads only what nobody else can, until it has twice as much. */
+export const leaderDiskRoomBytes = 33_554_432;
+/** How often the root service looks after servers and tasks, and after servers that are silent. */
+export const rootTickMs = 500;
+export const silentServerProbeMs = 2_000;
+/** One question or order of the root service to a server. */
+export const rootCallMs = 2_000;
+export const rootOrderMs = 30_000;
+/** A verb that another server runs for this one: a copy of a large tenant takes hours. */
+export const routedVerbMs = 86_400_000;
+/** How long a verb looks for the server that must run it, while an election may be under way. */
+export const routedFindMs = 10_000;
+/** Tenants of one answer, when servers are asked for what they have. */
+export const nodeTenantsMax = 200;
+/** How long STOP SERVER waits for its leaders to move, and ALTER TENANT for its task, before they say that it goes on. */
+export const stopServerMs = 20_000;
+export const localityWaitMs = 600_000;
+/** Pause before all servers of a tenant are asked for its leader again. */
+export const leaderCallPauseMs = 100;
+/** The texts of LOCALITY and PRIMARY_ZONE. */
+export const localityLengthMax = 4_096;
+/**
+ * Replicas that a locality may ask for. On the way from one to another a log stream has those of both: twice the latter and once the former are
+ * learners then (`configLearnersMax`), and one or two more than the former vote (`configMembersMax`).
+ */
+export const fullReplicasMax = 7;
+export const readonlyReplicasMax = 12;
+/** Full replicas of the sys tenant that a bootstrap makes, and of a tenant whose locality is not given. */
+export const sysReplicasMax = 5;
+export const defaultReplicasMax = 3;
+/** How often a locality task looks whether a learner has caught up, and how long it waits after a refusal. */
+export const localityCatchUpPollMs = 200;
+export const localityRetryMs = 1_000;
+/** Tasks that are over, kept for the views. */
+export const rootJobsMax = 200;
+/** A learner whose log is no further behind its leader's may be promoted. */
+export const promoteLagBytesMax = 1_048_576;
+/** How long a command waits for the arbiter to be set or removed, before it says that it goes on. */
+export const arbitrationWaitMs = 60_000;
+/** The longest `arbitration_timeout`: nothing is degraded by itself, as for maintenance. */
+export const arbitrationTimeoutMsMax = 2_592_000_000;
+/** Tasks that are over, and events of servers, kept for the views. */
+export const arbitrationTasksMax = 200;
+export const serverEventsMax = 10_000;
+/** Events of a server that wait for the root service, and of one report. */
+export const serverEventsWaitingMax = 1_000;
+export const serverEventsReportMax = 100;
+/** How often the other servers are probed by one with a log stream that has an arbiter, and how long a probe may take. */
+export const arbitrationProbeMs = 500;
+export const arbitrationProbeTimeoutMs = 1_000;
+/** A server that did not answer for so long is dead, if anybody else says that it is not this server that is cut off. */
+export const probeSilenceMs = 2_000;
+/** How often an arbiter that did not answer is told again whose it is. */
+export const readoptMs = 5_000;
+
+// --- arbiter ---
+
+/** Changes of one durable write of an arbiter's journal. */
+export const arbiterBatchBytesMax = 4_194_304;
+/** A journal shorter than this is not written anew. */
+export const arbiterCompactBytesMin = 4_194_304;
+/** A journal that is longer was not written by an arbiter. */
+export const arbiterJournalBytesMax = 2_147_483_647;
+/** Clusters and log streams that one arbiter serves. */
+export const arbiterClustersMax = 256;
+export const arbiterStreamsMax = 100_000;
+/** Streams of one answer of an arbiter that is asked what it knows. */
+export const arbiterPageStreams = 200;

@@ -4,7 +4,7 @@
  *
  * Invariants: only committed bytes are ever read (R1, S1); positions never go back except by flashback (L5).
  */
-import type { LogStreamId, Lsn, ProposalId, Scn } from './scalars.ts';
+import type { LogStreamId, Lsn, NodeId, ProposalId, Scn } from './scalars.ts';
 
 /**
  * Who may append (PALF's access modes). PREPARE_FLASHBACK: replicas may still equalise, nothing new is taken.
@@ -26,9 +26,36 @@ export interface ProposalEra {
   readonly startLsn: Lsn;
 }
 
+/** Orders the configurations of a log stream: by proposal id, then by sequence. */
+export interface ConfigVersion {
+  readonly proposalId: ProposalId;
+  readonly sequence: number;
+}
+
+/** Who takes part in a log stream. */
+interface LogMembership {
+  readonly version: ConfigVersion;
+  /** F replicas: their flushed log counts for commit, they vote and may lead */
+  readonly members: readonly NodeId[];
+  /** R replicas: get the log, count for nothing */
+  readonly learners: readonly NodeId[];
+  /** F replicas whose log does not count at the moment */
+  readonly degraded: readonly NodeId[];
+  /** votes, keeps no log; null where there is none */
+  readonly arbiter: NodeId | null;
+}
+
 export interface LogState {
   readonly stream: LogStreamId;
+  /** `leader`: of this log stream, and its log was brought up to date: it takes entries (while `holdsLease`) */
   readonly role: 'leader' | 'follower';
+  /** who leads, as far as this replica knows */
+  readonly leader: NodeId | null;
+  /** leads, and the lease holds now */
+  readonly isActive: boolean;
+  /** damaged or being rebuilt: gets log, neither votes nor leads */
+  readonly isImpaired: boolean;
+  readonly config: LogMembership;
   readonly proposalId: ProposalId;
   readonly accessMode: AccessMode;
   /** counts access-mode changes; compare-and-set key of `changeMode` */
@@ -105,13 +132,19 @@ export interface AppendedEntry {
 
 export interface LogAppender {
   state(): LogState;
-  /** Orders an entry at once (leader in APPEND). Throws OBS_LOG_NOT_APPENDABLE, OBS_LOG_WINDOW_FULL. */
+  /**
+   * Orders an entry at once (leader in APPEND, inside its lease). Throws OBS_LOG_NOT_LEADER, OBS_LOG_NOT_APPENDABLE,
+   * OBS_LOG_WINDOW_FULL.
+   */
   append(entry: NewEntry): AppendedEntry;
   /**
    * Resolves when the committed end has reached `lsn`; rejects with OBS_LOG_OUTCOME_UNKNOWN when leadership or the
-   * process's right to the log ended before.
+   * process's right to the log ended before. Ask in the same turn as `append`, or not at all after a change of role:
+   * another leader's entries may stand at that LSN by then.
    */
   committed(lsn: Lsn): Promise<void>;
+  /** This replica leads, and nobody else can at this very instant: what it answers now is current. */
+  holdsLease(): boolean;
   onCommitted(listener: (end: LogPosition) => void): () => void;
 }
 

@@ -1,32 +1,38 @@
 /**
- * How fast a standby applies redo while two readers read from it, against the rate at which one leader made that redo
- * in the same run. Both sides copy their WAL into the file when it has grown; neither flushes.
+ * How fast a standby that has fallen behind applies redo while two readers read from it, against the rate at which one
+ * leader made that redo in the same run; in the pieces its apply loop hands over, and in small ones. Both sides copy
+ * their WAL into the file when it has grown; neither flushes.
  */
 import { join } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
+import { applyBytes } from '../base/limits.ts';
+import { startThread } from '../platform/thread.ts';
 import { type Bench, type BenchContext, median } from './bench.ts';
 import { BenchLoad, BenchTenant, benchTableRows, type Load, updates } from './bench-tenant.ts';
 
-const updatesPerRound = 20_000;
-/** What one pull of a standby that has fallen behind brings. */
-const chunkBytes = 262_144;
+const updatesPerRound = 50_000;
+/** A piece of log that is handed over while the standby keeps up with a leader that is not slowed by it. */
+const smallPieceBytes = 262_144;
 
 async function run(context: BenchContext): Promise<Record<string, number>> {
   const leader = new BenchTenant(join(context.directory, 'leader'), 'leader');
   const follower = new BenchTenant(join(context.directory, 'follower'), 'follower');
   const load = new BenchLoad(7);
   leader.fill(load);
-  const begun = hand(leader, follower, 0);
+  const begun = hand(leader, follower, 0, applyBytes);
   const readers = [startReader(follower.path), startReader(follower.path)];
   try {
-    const text = measure(context, leader, follower, 'text', begun);
-    const index = measure(context, leader, follower, 'index', leader.groups.length);
+    const measured = { context, leader, follower };
+    const text = measure(measured, 'text', applyBytes, begun);
+    const index = measure(measured, 'index', applyBytes, leader.groups.length);
+    const small = measure(measured, 'text', smallPieceBytes, leader.groups.length);
     return {
       multipleOfLeader: text.multiple,
       MBps: text.megabytesPerSecond,
       transactionsPerSecond: text.perSecond,
       leaderPerSecond: text.leaderPerSecond,
       indexMultipleOfLeader: index.multiple,
+      smallPiecesMultipleOfLeader: small.multiple,
       readsDuringApply: (await Promise.all(readers.map(stopReader))).reduce((sum, reads) => sum + reads, 0),
     };
   } finally {
@@ -36,23 +42,23 @@ async function run(context: BenchContext): Promise<Record<string, number>> {
   }
 }
 
-/** Applies the leader's groups from number `from` on; returns how many groups there are. */
-function hand(leader: BenchTenant, follower: BenchTenant, from: number): number {
+/** Applies the leader's groups from number `from` on, in pieces; returns how many groups there are. */
+function hand(leader: BenchTenant, follower: BenchTenant, from: number, pieceBytes: number): number {
   const start = leader.positions[from - 1] ?? { ...leader.position, lsn: 0, scn: 0, checksum: 0 };
-  for (const chunk of leader.chunks(from, start as typeof leader.position, chunkBytes, leader.positions)) {
+  for (const chunk of leader.chunks(from, start as typeof leader.position, pieceBytes, leader.positions)) {
     follower.core.apply(chunk);
     follower.copyIfDue();
   }
   return leader.groups.length;
 }
 
-function measure(
-  context: BenchContext,
-  leader: BenchTenant,
-  follower: BenchTenant,
-  load: Load,
-  already: number,
-) {
+interface Measured {
+  readonly context: BenchContext;
+  readonly leader: BenchTenant;
+  readonly follower: BenchTenant;
+}
+
+function measure({ context, leader, follower }: Measured, load: Load, pieceBytes: number, already: number) {
   const source = new BenchLoad(13);
   let from = already;
   const made: number[] = [];
@@ -69,7 +75,7 @@ function measure(
     }
     const leaderRate = (updatesPerRound / (performance.now() - started)) * 1000;
     started = performance.now();
-    from = hand(leader, follower, from);
+    from = hand(leader, follower, from, pieceBytes);
     const seconds = (performance.now() - started) / 1000;
     // the first round logs whole pages
     if (round < 0) continue;
@@ -79,7 +85,7 @@ function measure(
     multiples.push(rate / leaderRate);
     megabytes.push(bytes / 1e6 / seconds);
     context.note(
-      `${load}, round ${round + 1}: made ${Math.round(leaderRate)}/s, applied ${Math.round(rate)}/s`,
+      `${load}, pieces of ${pieceBytes >> 10} KiB, round ${round + 1}: made ${Math.round(leaderRate)}/s, applied ${Math.round(rate)}/s`,
     );
   }
   return {
@@ -90,10 +96,8 @@ function measure(
   };
 }
 
-function startReader(path: string): Worker {
-  const file = import.meta.url.endsWith('.ts') ? './apply-reader.ts' : './apply-reader.js';
-  return new Worker(new URL(file, import.meta.url), { workerData: { path, rows: benchTableRows } });
-}
+const startReader = (path: string): Worker =>
+  startThread('./apply-reader', import.meta.url, { workerData: { path, rows: benchTableRows } });
 
 const stopReader = (reader: Worker): Promise<number> =>
   new Promise((resolve, reject) => {

@@ -9,14 +9,13 @@ import type { LogChunk, LogPosition } from '../base/log-access.ts';
 import { lsn, proposalId, scn } from '../base/scalars.ts';
 import { EntryBody, GroupBuilder } from '../codec/group-builder.ts';
 import type { Cell } from '../tenant/engine.ts';
+import { engineLimitsDefault } from '../tenant/engine-limits.ts';
 import { TenantCore } from '../tenant/tenant-core.ts';
 import type { Statement } from '../tenant/worker-messages.ts';
 
 export const benchTableRows = 100_000;
 export const benchPageBytes = 4096;
 const logStart: LogPosition = { lsn: lsn(0), scn: scn(0), checksum: 0 };
-/** WAL size at which both sides checkpoint. */
-const benchWalBytes = 16_777_216;
 
 /** The statements of sysbench's oltp_update_non_index and oltp_update_index. */
 export const updates = {
@@ -83,7 +82,8 @@ export class BenchTenant {
   /** Runs one write, captures it, and puts it in a group of its own. Returns the group's bytes, 0 for no change. */
   write(sql: string, parameters: readonly Cell[]): number {
     const statement: Statement = { sql, parameters, rowsMax: 0, internal: false };
-    const { outcomes } = this.core.runner.write([this.core.runner.guard(statement)], true);
+    const { runner } = this.core;
+    const { outcomes } = runner.write([{ statement, kind: runner.guard(sql, false) }], true);
     const outcome = must(outcomes[0], 'an outcome');
     if (outcome.kind === 'failed') throw outcome.error;
     return this.#append();
@@ -108,9 +108,9 @@ export class BenchTenant {
     this.core.copy(this.core.mode === 'leader' ? end : null, 0);
   }
 
-  /** Copies the WAL once it has grown. */
+  /** Copies the WAL once it has grown, as a tenant does that changes this fast. */
   copyIfDue(): void {
-    if (this.core.storage().walBytes > benchWalBytes) this.copy();
+    if (this.core.storage().walBytes > engineLimitsDefault.walBytesMax) this.copy();
   }
 
   /** Groups from number `from` on as chunks of about `bytes`. */
@@ -127,7 +127,8 @@ export class BenchTenant {
         size += group.length;
       }
       const end = must(positions[next - 1], 'the position behind a group');
-      chunks.push({ start: at, end, bytes: Buffer.concat(parts) });
+      // not as a Buffer: what comes from another thread is none either
+      chunks.push({ start: at, end, bytes: new Uint8Array(Buffer.concat(parts)) });
       at = end;
       first = next;
     }
@@ -137,9 +138,9 @@ export class BenchTenant {
   readonly positions: LogPosition[] = [];
 
   #append(): number {
-    const commit = this.core.capture(1);
-    if (commit === undefined) return 0;
-    const body = new EntryBody(commit.parts);
+    const captured = this.core.capture(1);
+    if (captured === undefined) return 0;
+    const body = new EntryBody(captured.commit.parts);
     const before = this.#position.lsn;
     let first = true;
     do {

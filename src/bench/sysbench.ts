@@ -18,10 +18,13 @@ export interface SysbenchRun {
   readonly rows: number;
   /** server-side prepared statements; off sends text */
   readonly prepared?: boolean;
+  /** numbers of errors that it tries the transaction again after; a lost connection ends it, for it cannot make another one */
+  readonly ignoredErrors?: readonly number[];
 }
 
 export interface SysbenchResult {
   readonly transactionsPerSecond: number;
+  readonly p50Ms: number;
   readonly p95Ms: number;
   readonly errors: number;
 }
@@ -38,6 +41,9 @@ export async function sysbench(target: SysbenchTarget, options: SysbenchRun): Pr
           `--mysql-password=${target.password}`,
           '--mysql-db=test',
           `--db-ps-mode=${options.prepared === false ? 'disable' : 'auto'}`,
+          ...(options.ignoredErrors === undefined
+            ? []
+            : [`--mysql-ignore-errors=${options.ignoredErrors.join(',')}`]),
         ]
       : [
           '--db-driver=pgsql',
@@ -54,6 +60,7 @@ export async function sysbench(target: SysbenchTarget, options: SysbenchRun): Pr
     `--threads=${options.threads}`,
     `--time=${options.seconds}`,
     '--rand-type=uniform',
+    '--histogram=on',
     options.command,
   ];
   let output: string;
@@ -72,7 +79,23 @@ export async function sysbench(target: SysbenchTarget, options: SysbenchRun): Pr
   const number = (pattern: RegExp): number => Number(pattern.exec(output)?.[1] ?? 0);
   return {
     transactionsPerSecond: number(/transactions:\s+\d+\s+\(([\d.]+) per sec/),
+    p50Ms: percentileIn(output, 0.5),
     p95Ms: number(/95th percentile:\s+([\d.]+)/),
     errors: number(/ignored errors:\s+(\d+)/),
   };
+}
+
+/** From the histogram: lines of a latency in milliseconds, a bar, and a count. NaN without one. */
+function percentileIn(output: string, share: number): number {
+  const steps = [...output.matchAll(/^\s*([\d.]+) \|\**\s+(\d+)$/gm)].map(([, ms, count]) => ({
+    ms: Number(ms),
+    count: Number(count),
+  }));
+  const wanted = share * steps.reduce((sum, { count }) => sum + count, 0);
+  let seen = 0;
+  for (const { ms, count } of steps) {
+    seen += count;
+    if (seen >= wanted) return ms;
+  }
+  return Number.NaN;
 }

@@ -6,8 +6,8 @@ import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
 import { isObError, ObError } from '../base/errors.ts';
 import type { ApiClient } from '../client/api-client.ts';
-import { exitCodeOf } from './exit-codes.ts';
-import { createOutput, type Output } from './output.ts';
+import { runLocal } from './local.ts';
+import type { Output } from './output.ts';
 import { connectTarget, type TargetOptions } from './target.ts';
 
 const serverPollMs = 50;
@@ -48,27 +48,17 @@ async function waitForServer(options: TargetOptions, waitMs: number): Promise<vo
   const deadline = performance.now() + waitMs;
   for (;;) {
     try {
-      await connectTarget(options).facts();
+      const { state } = await connectTarget(options).facts();
+      if (state === 'STARTING') throw new ObError('OBS_SERVER_STARTING');
       return;
     } catch (error) {
-      const isStarting = isObError(error, 'OBS_CLI_NOT_RUNNING') || isObError(error, 'OBS_API_UNREACHABLE');
+      const isStarting =
+        isObError(error, 'OBS_CLI_NOT_RUNNING') ||
+        isObError(error, 'OBS_API_UNREACHABLE') ||
+        isObError(error, 'OBS_SERVER_STARTING');
       if (!isStarting || performance.now() > deadline) throw error;
     }
     await new Promise(resolve => setTimeout(resolve, serverPollMs));
-  }
-}
-
-/** The same for a command that needs no server. */
-export async function runLocal(
-  options: { readonly json?: boolean },
-  body: (output: Output) => Promise<number | undefined>,
-): Promise<void> {
-  const output = createOutput(options.json === true);
-  try {
-    process.exitCode = (await body(output)) ?? 0;
-  } catch (error) {
-    output.error(error);
-    process.exitCode = exitCodeOf(error);
   }
 }
 

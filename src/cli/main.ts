@@ -1,17 +1,6 @@
-/** The command line. Each command is a file in `commands/`; this one only lists them. */
+/** The command line. Each command is a file in `commands/`; `every-command.ts` lists them. */
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
-import { addArchive } from './commands/archive.ts';
-import { addBackup } from './commands/backup.ts';
-import { addBench } from './commands/bench.ts';
-import { addCompletion } from './commands/completion.ts';
-import { addDemo } from './commands/demo.ts';
-import { addDump } from './commands/dump.ts';
-import { addRoleChanges } from './commands/role.ts';
-import { addServer } from './commands/server.ts';
-import { addStandby } from './commands/standby.ts';
-import { addStatus } from './commands/status.ts';
-import { addTenant } from './commands/tenant.ts';
 import { exitCodes } from './exit-codes.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
@@ -27,17 +16,9 @@ const program = new Command('obstandby')
     '\nExit codes: 0 done · 1 failed, nothing changed · 2 usage · 3 refused by a guard · 4 done but incomplete · 5 outcome unknown, run resume',
   );
 
-addServer(program);
-addStatus(program);
-addTenant(program);
-addArchive(program);
-addStandby(program);
-addRoleChanges(program);
-addBackup(program);
-addDump(program);
-addDemo(program);
-addBench(program);
-addCompletion(program);
+// An arbiter is small and is there at once: it does not wait for what the other commands load.
+if (process.argv[2] === 'arbiter') (await import('./commands/arbiter.ts')).addArbiter(program);
+else (await import('./every-command.ts')).addEveryCommand(program);
 
 // commander ends the process by itself only where we cannot set the code first
 const everyCommand = (command: Command): Command[] => [command, ...command.commands.flatMap(everyCommand)];

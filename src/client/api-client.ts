@@ -35,6 +35,8 @@ interface ApiLine {
 
 /** Facts of a server: `GET /api/v1`. */
 export interface ServerFacts {
+  /** WAITING: to become part of a cluster; STARTING: part of one, and opening what it has */
+  readonly state: 'SERVING' | 'WAITING' | 'STARTING';
   readonly clusterName: string;
   readonly siteId: string;
   /** what other sites call themselves, by site id, as far as they were met */

@@ -3,12 +3,13 @@
  * each answer, so that at the end it can be said of every row: acknowledged and there, acknowledged and missing, or
  * never known.
  *
- * A writer that loses its connection goes to the site that takes writes now; the row it was waiting for counts as
- * unknown, neither promised nor refused.
+ * A writer that loses its connection goes to the server that takes writes now, where a refusal tells it who leads; the row it was
+ * waiting for counts as unknown, neither promised nor refused.
  */
 import { type Connection, createConnection } from 'mysql2/promise';
+import { isElsewhere, leaderPortOf } from './leader-hint.ts';
 
-/** Where writers may find the primary; the port may change when a site restarts. */
+/** A server where writers may find the primary; the port may change when it restarts. */
 export interface LedgerSite {
   readonly name: string;
   readonly sqlPort: number;
@@ -32,6 +33,8 @@ const retryMs = 5;
 const connectTimeoutMs = 1000;
 /** Longest a client waits for an answer before it asks elsewhere. */
 const answerTimeoutMs = 5000;
+/** Longest that somebody who asks for the leader's rows waits for one. */
+const findLeaderMs = 30_000;
 
 export class Ledger {
   readonly acknowledged = new Set<number>();
@@ -53,16 +56,12 @@ export class Ledger {
     this.#credentials = credentials;
   }
 
-  /** Makes the table, through the site that is primary now. */
-  async prepare(port: number): Promise<void> {
-    const connection = await this.#connect(port);
-    try {
-      await connection.query(
-        'CREATE TABLE client_ledger (n INTEGER PRIMARY KEY, writer INTEGER NOT NULL, note TEXT NOT NULL)',
-      );
-    } finally {
-      connection.destroy();
-    }
+  /** Makes the table, through the server that leads now (or that of this port). */
+  async prepare(port?: number): Promise<void> {
+    await this.#query(
+      'CREATE TABLE client_ledger (n INTEGER PRIMARY KEY, writer INTEGER NOT NULL, note TEXT NOT NULL)',
+      port,
+    );
   }
 
   start(writers: number): void {
@@ -118,15 +117,24 @@ export class Ledger {
     }
   }
 
-  /** The rows a site has. */
+  /** The rows that the leader has. */
+  async rows(): Promise<Set<number>> {
+    return new Set(await this.#query('SELECT n FROM client_ledger'));
+  }
+
+  /** The rows that the server of this port has; where it does not lead, what it has replayed. */
   async rowsAt(port: number): Promise<Set<number>> {
-    const connection = await this.#connect(port);
-    try {
-      const [rows] = await connection.query({ sql: 'SELECT n FROM client_ledger', rowsAsArray: true });
-      return new Set((rows as unknown as [number][]).map(([n]) => n));
-    } finally {
-      connection.destroy();
-    }
+    return new Set(await this.#query('SELECT n FROM client_ledger', port));
+  }
+
+  /** Acknowledged rows that are not among these. */
+  missingFrom(rows: ReadonlySet<number>): number[] {
+    return [...this.acknowledged].filter(n => !rows.has(n));
+  }
+
+  /** Rows among these that nobody sent, or that were refused for certain. */
+  inventedIn(rows: ReadonlySet<number>): number[] {
+    return [...rows].filter(n => !this.acknowledged.has(n) && !this.unknown.has(n));
   }
 
   async #write(writer: number): Promise<void> {
@@ -145,6 +153,7 @@ export class Ledger {
       try {
         connection ??= await this.#connect(to?.sqlPort ?? 0);
       } catch {
+        // Nothing was asked: the number stays unused.
         site += 1;
         await delay(retryMs);
         continue;
@@ -159,12 +168,16 @@ export class Ledger {
         this.acknowledged.add(n);
         this.#book(to?.name ?? '', sentMs, performance.now());
       } catch (error) {
-        // A refusal (a standby, a sealed primary) is certain; anything else leaves the row unknown.
-        if (!isRefusal(error)) this.unknown.add(n);
+        // A refusal (a follower, a standby, a sealed primary) is certain; anything else leaves the row unknown.
+        if (!isElsewhere(error)) this.unknown.add(n);
         connection.destroy();
         connection = undefined;
-        site += 1;
-        await delay(retryMs);
+        const leader = this.#siteOfPort(leaderPortOf(error));
+        if (leader !== -1 && leader !== site % this.#sites.length) site = leader;
+        else {
+          site += 1;
+          await delay(retryMs);
+        }
       }
     }
     connection?.destroy();
@@ -180,6 +193,32 @@ export class Ledger {
     });
   }
 
+  /** The first column of what a statement gives at the leader (found by asking) or at the server of a port. */
+  async #query(sql: string, port?: number): Promise<number[]> {
+    const deadline = performance.now() + findLeaderMs;
+    for (let site = 0; ; site += 1) {
+      let connection: Connection | undefined;
+      try {
+        connection = await this.#connect(port ?? this.#sites[site % this.#sites.length]?.sqlPort ?? 0);
+        if (port !== undefined) await connection.query("SET ob_read_consistency = 'WEAK'");
+        const [rows] = await connection.query({ sql, rowsAsArray: true });
+        return Array.isArray(rows) ? (rows as unknown as [number][]).map(([value]) => value) : [];
+      } catch (error) {
+        const isLost = connection === undefined;
+        if (port !== undefined || !(isLost || isElsewhere(error)) || performance.now() > deadline)
+          throw error;
+      } finally {
+        connection?.destroy();
+      }
+      await delay(retryMs);
+    }
+  }
+
+  /** -1 for no port, and for one that is none of its servers'. */
+  #siteOfPort(port: number | undefined): number {
+    return port === undefined ? -1 : this.#sites.findIndex(site => site.sqlPort === port);
+  }
+
   #connect(port: number): Promise<Connection> {
     return createConnection({
       host: '127.0.0.1',
@@ -191,8 +230,5 @@ export class Ledger {
     });
   }
 }
-
-/** OceanBase's "read only" number: the server certainly did nothing. */
-const isRefusal = (error: unknown): boolean => (error as { errno?: number }).errno === 4688;
 
 const delay = (ms: number): Promise<void> => new Promise(resolve => setTimeout(resolve, ms));

@@ -2,11 +2,18 @@
  * A site on this machine: a data directory and a real server process on loopback. The demo, the benchmarks and the
  * process tests run their sites with it: started, killed and stopped by pid, never left behind.
  */
-import { randomInt } from 'node:crypto';
 import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, openSync, readFileSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -14,13 +21,10 @@ import { stringify } from 'yaml';
 import { must } from '../base/assert.ts';
 import { ObError, reviveError } from '../base/errors.ts';
 import { ApiClient } from './api-client.ts';
+import { freePort } from './free-port.ts';
 
 const program = fileURLToPath(new URL('../../bin/obstandby.js', import.meta.url));
 const stopMs = 10_000;
-/** Below the ports that outgoing connections get: none of them can take a site's port while the site is down. */
-const firstPort = 20_000;
-const lastPort = 32_000;
-const portTries = 100;
 
 interface Addresses {
   readonly sqlAddress: string;
@@ -28,9 +32,11 @@ interface Addresses {
   readonly httpAddress: string;
 }
 
-/** The line a server prints when it is ready, or cannot be. */
+/** The line a server prints when it is ready, or waits to become part of a cluster, or can do neither. */
 interface StartAnswer extends Addresses {
   readonly ok: boolean;
+  /** only its API door is open; another line comes when it serves */
+  readonly waiting?: boolean;
   readonly error?: {
     readonly code: string;
     readonly message: string;
@@ -46,8 +52,11 @@ export class LocalSite {
   readonly #settings: Readonly<Record<string, object | string>>;
   #process: ChildProcess | undefined;
   #addresses: Addresses | undefined;
+  /** the line of a server that serves, while it waits to become part of a cluster */
+  #serving: Promise<StartAnswer> | undefined;
+  #isPaused = false;
 
-  /** `settings`: configuration sections beside addresses and directory, as the schema spells them. */
+  /** `settings`: configuration keys and sections beside addresses and directory, as the schema spells them. */
   constructor(
     name: string,
     parent: string,
@@ -105,36 +114,60 @@ export class LocalSite {
   async start(): Promise<void> {
     mkdirSync(this.directory, { recursive: true, mode: 0o700 });
     if (this.#addresses === undefined) {
-      this.#writeConfig({ sql: await freePort(), peer: await freePort(), http: await freePort() });
+      const address = async (): Promise<string> => `127.0.0.1:${await freePort()}`;
+      const addresses = {
+        sqlAddress: await address(),
+        peerAddress: await address(),
+        httpAddress: await address(),
+      };
+      this.#takeAddresses(addresses);
     }
     const errors = openSync(join(this.directory, 'server.log'), 'a', 0o600);
     const child = spawn(process.execPath, [program, 'server', '--config', this.configFile, '--json'], {
       stdio: ['ignore', 'pipe', errors] satisfies StdioOptions,
       env: this.#environment,
     }) as ChildProcess;
+    closeSync(errors);
     this.#process = child;
     const lines = createInterface({ input: must(child.stdout, 'standard output of the server') });
-    const ready = once(lines, 'line').then(([line]) => JSON.parse(String(line)) as StartAnswer);
+    const texts = lines[Symbol.asyncIterator]();
+    const line = async (): Promise<StartAnswer> => {
+      const { value, done } = await texts.next();
+      return done === true ? ended : (JSON.parse(value) as StartAnswer);
+    };
     // After 'close', not 'exit': what the server printed last has been read by then.
-    const ended = once(child, 'close').then(([code]) => {
+    const ended: Promise<never> = once(child, 'close').then(([code]) => {
       throw new ObError('OBS_SITE_ENDED', {
         site: this.name,
         code: Number(code),
         log: join(this.directory, 'server.log'),
       });
     });
-    const answer = await Promise.race([ready, ended]);
     ended.catch(() => {});
+    const answer = await Promise.race([line(), ended]);
     if (!answer.ok) {
       const { error } = answer;
       throw reviveError(error ?? { code: 'OBS_BUG', message: `site ${this.name} did not start` });
     }
-    this.#addresses = answer;
-    this.#writeConfig({
-      sql: this.sqlPort,
-      peer: portOf(answer.peerAddress),
-      http: portOf(answer.httpAddress),
-    });
+    this.#serving = undefined;
+    if (answer.waiting === true) {
+      this.#serving = Promise.race([line(), ended]);
+      this.#serving.catch(() => {});
+    } else this.#takeAddresses(answer);
+  }
+
+  /** Resolves when a server that waited to become part of a cluster serves. */
+  async serving(): Promise<void> {
+    const answer = await this.#serving;
+    if (answer === undefined) return;
+    if (!answer.ok)
+      throw reviveError(answer.error ?? { code: 'OBS_BUG', message: `${this.name} does not serve` });
+    this.#takeAddresses(answer);
+  }
+
+  #takeAddresses({ sqlAddress, peerAddress, httpAddress }: Addresses): void {
+    this.#addresses = { sqlAddress, peerAddress, httpAddress };
+    this.#writeConfig({ sql: portOf(sqlAddress), peer: portOf(peerAddress), http: portOf(httpAddress) });
   }
 
   /** SIGKILL, as a machine that loses power would look to its clients. */
@@ -146,9 +179,33 @@ export class LocalSite {
     await this.#end('SIGTERM');
   }
 
+  /** SIGSTOP: the process stands still with all its connections, until `resume`. */
+  pause(): void {
+    this.#isPaused = true;
+    this.#process?.kill('SIGSTOP');
+  }
+
+  resume(): void {
+    this.#isPaused = false;
+    this.#process?.kill('SIGCONT');
+  }
+
+  get isPaused(): boolean {
+    return this.#isPaused;
+  }
+
+  /** The data directory is empty, as a new disk would be. The server must not run. */
+  wipe(): void {
+    if (!existsSync(this.dataDirectory)) return;
+    // The directory itself may be where a disk is mounted.
+    for (const name of readdirSync(this.dataDirectory))
+      rmSync(join(this.dataDirectory, name), { recursive: true, force: true });
+  }
+
   async #end(signal: NodeJS.Signals): Promise<void> {
     const child = this.#process;
     this.#process = undefined;
+    this.#isPaused = false;
     if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
     const gone = once(child, 'exit');
     child.kill(signal);
@@ -169,8 +226,8 @@ export class LocalSite {
       port,
     });
     const config = {
-      ...this.#settings,
       clusterName: this.name,
+      ...this.#settings,
       dataDirectory: this.dataDirectory,
       sql: section('sql', ports.sql),
       peer: section('peer', ports.peer),
@@ -178,22 +235,6 @@ export class LocalSite {
     };
     writeFileSync(this.configFile, stringify(config), { mode: 0o600 });
   }
-}
-
-/** A port of loopback that nobody listens on now. */
-async function freePort(): Promise<number> {
-  for (let tries = 0; tries < portTries; tries += 1) {
-    const port = randomInt(firstPort, lastPort);
-    const server = createServer();
-    const bound = await new Promise<boolean>(resolve => {
-      server.once('error', () => resolve(false));
-      server.listen(port, '127.0.0.1', () => resolve(true));
-    });
-    if (!bound) continue;
-    await new Promise<void>(resolve => server.close(() => resolve()));
-    return port;
-  }
-  throw new ObError('OBS_SITE_NO_PORT', { first: firstPort, last: lastPort });
 }
 
 const portOf = (address: string): number => Number(address.slice(address.lastIndexOf(':') + 1));

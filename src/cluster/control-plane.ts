@@ -1,16 +1,20 @@
 /**
- * The operators' verbs of one server: checks arguments, finds the tenant, and hands the work to the role manager, the pull,
- * the archive or the engine. Holds no state of its own; every verb can be given again.
+ * The operators' verbs that the leader of their tenant runs: checks arguments, finds the tenant, and hands the work to the
+ * role manager, the pull, the archive or the engine. Holds no state of its own; every verb can be given again. Where the
+ * tenant is not led they throw OBS_TENANT_NOT_LEADER, with who leads.
  */
 import { writeBaseBackup } from '../archive/base-backup.ts';
 import { openObjectStore } from '../archive/open-store.ts';
 import { ObError } from '../base/errors.ts';
-import { archiveSealMs, storePreflightMs, storePreflightRequestMs, tenantOpenMs } from '../base/limits.ts';
+import {
+  admitPollMs,
+  archiveSealMs,
+  storePreflightMs,
+  storePreflightRequestMs,
+  tenantOpenMs,
+} from '../base/limits.ts';
 import { type Lsn, type Scn, scnUnlimited } from '../base/scalars.ts';
 import type { CommandResult } from '../role/commands.ts';
-import { isUnfinished, newPrimaryRow, newStandbyRow } from '../role/row.ts';
-import { parseRestoreSource } from '../standby/restore-source.ts';
-import type { TenantEngine } from '../tenant/engine.ts';
 import { parseArchiveDest } from './archive-dest.ts';
 import type {
   LossCertificate,
@@ -20,31 +24,30 @@ import type {
   SwitchoverOutcome,
   TenantInfo,
 } from './operations.ts';
-import { type CopyBound, createFromArchive, createFromNetwork } from './standby-creation.ts';
-import type { StoredArchiveDest, StoredRestoreSource } from './sys-store.ts';
+import { storedSource } from './restore-source-text.ts';
+import type { LeaderVerbs } from './routed-operations.ts';
+import type { StoredArchiveDest } from './sys-store.ts';
 import { closedTenantInfo, tenantInfo } from './tenant-info.ts';
 import type { TenantRegistry } from './tenant-registry.ts';
-import { openUnitLog, type TenantUnit, userLogStream } from './tenant-unit.ts';
+import { userLogStream } from './replica-log.ts';
+import type { TenantUnit } from './tenant-unit.ts';
 import type { UnitHost } from './unit-host.ts';
+import { untilWritable } from './unit-opening.ts';
 
 export interface ControlPlaneOptions {
   readonly host: UnitHost;
   readonly registry: TenantRegistry;
-  /** makes the users of a new tenant; the front-end's, since users are its affair */
-  readonly createUsers: (engine: TenantEngine, rootPassword: string) => Promise<void>;
 }
 
 const silent: Progress = () => {};
 
-export class ControlPlane implements Operations {
+export class ControlPlane implements LeaderVerbs {
   readonly #host: UnitHost;
   readonly #registry: TenantRegistry;
-  readonly #createUsers: ControlPlaneOptions['createUsers'];
 
   constructor(options: ControlPlaneOptions) {
     this.#host = options.host;
     this.#registry = options.registry;
-    this.#createUsers = options.createUsers;
   }
 
   tenants(): Promise<readonly TenantInfo[]> {
@@ -55,121 +58,23 @@ export class ControlPlane implements Operations {
     ]);
   }
 
-  async tenant(name: string): Promise<TenantInfo> {
-    const closed = this.#registry.findClosed(name);
-    return closed === undefined ? tenantInfo(this.#host, this.#registry.get(name)) : closedTenantInfo(closed);
-  }
-
-  // --- tenants ---
-
-  async createTenant(options: Parameters<Operations['createTenant']>[0]): Promise<void> {
-    const { name, ifNotExists, rootPassword = '' } = options;
-    checkName(name);
-    if (ifNotExists && this.#registry.find(name) !== undefined) return;
-    const { clock, random, settings, siteId, store } = this.#host;
-    const incarnation = random.uuid();
-    const pageBytes = options.pageBytes ?? settings.pageBytes;
-    checkPageBytes(pageBytes);
-    const now = clock.wall();
-    await this.#registry.create(
-      { name, incarnation, createTime: now, pageBytes },
-      async record => {
-        await (await openUnitLog(this.#host, record)).close();
-        const row = newPrimaryRow({ tenant: name, incarnation, site: siteId }, now);
-        await store.insertRole(record.id, row);
-        this.#host.reached(`role:${row.step}`);
-        return { incarnation, pageBytes };
-      },
-      async unit => {
-        await this.#untilWritable(unit);
-        await this.#createUsers(unit.engine, rootPassword);
-        // From here on the files themselves know that there was a log: one that vanishes is missed, not begun anew.
-        await unit.engine.checkpoint();
-      },
-    );
-  }
-
-  async dropTenant(name: string, options: { force: boolean; ifExists: boolean }): Promise<void> {
-    const isHere = this.#registry.find(name) ?? this.#registry.findClosed(name);
-    if (isHere === undefined && options.ifExists) return;
-    const info = await this.tenant(name);
-    const connected = info.followers.filter(follower => follower.connected);
-    if (info.role === 'PRIMARY' && connected.length > 0 && !options.force) {
-      throw new ObError('OBS_SERVER_TENANT_HAS_STANDBYS', { tenant: name, count: connected.length });
-    }
-    await this.#registry.remove(name);
-  }
-
-  async #untilWritable(unit: TenantUnit): Promise<void> {
+  /** Resolves when a leadership of the tenant that is being begun here has begun, or cannot; at once where there is none. */
+  async settled(name: string): Promise<void> {
     const { clock } = this.#host;
     const deadline = clock.now() + tenantOpenMs;
     for (;;) {
-      const { row, running } = unit.role.view();
-      if (unit.local.writable && row.role === 'PRIMARY') return;
-      // An opening that failed stays where it stopped: running it again tells why.
-      if (running === null && isUnfinished(row)) await unit.role.command({ kind: 'resume' });
-      if (clock.now() > deadline) {
-        const { writesRefused } = unit.role.view();
-        throw writesRefused ?? new ObError('OBS_SERVER_TENANT_BUSY', { tenant: unit.record.name });
-      }
-      await new Promise<void>(resolve => clock.after(1, resolve));
+      const unit = this.#registry.find(name);
+      if (unit === undefined || unit.leadership !== null || !unit.replica.leads) return;
+      if (unit.replica.problem !== null || clock.now() >= deadline) return;
+      await new Promise<void>(resolve => clock.after(admitPollMs, resolve));
     }
   }
 
+  mustLead(name: string): void {
+    this.#registry.get(name).lead();
+  }
+
   // --- standbys ---
-
-  async createStandbyTenant(
-    options: Parameters<Operations['createStandbyTenant']>[0],
-    progress: Progress = silent,
-  ): Promise<void> {
-    const { name, ifNotExists } = options;
-    checkName(name);
-    if (ifNotExists && this.#registry.find(name) !== undefined) return;
-    const source = storedSource(options.source);
-    if (source === null) throw new ObError('OBS_STANDBY_SOURCE_INVALID', { problems: 'it is empty' });
-    await this.#createCopy(name, source, { bound: { kind: 'whole' }, from: null }, progress);
-  }
-
-  /**
-   * The copy ends at the bound and follows nobody: a restored tenant must not claim the archive it came from. `standby
-   * source` makes it follow, `failover --force` opens it.
-   */
-  async restore(options: Parameters<Operations['restore']>[0], progress: Progress = silent): Promise<void> {
-    checkName(options.name);
-    const until = options.untilScn ?? null;
-    const bound: CopyBound = until === null ? { kind: 'end' } : { kind: 'scn', scn: until };
-    await this.#createCopy(options.name, null, { bound, from: options.from }, progress);
-    const { role } = this.#registry.get(options.name);
-    await role.command({ kind: 'set-recovery-until', until: 'cancel' });
-  }
-
-  /** `source` is what the standby follows; `from` an archive that is only copied from. */
-  async #createCopy(
-    name: string,
-    source: StoredRestoreSource | null,
-    copy: { readonly bound: CopyBound; readonly from: string | null },
-    progress: Progress,
-  ): Promise<void> {
-    const { clock, random, settings, siteId, store } = this.#host;
-    const createTime = clock.wall();
-    await this.#registry.create(
-      { name, incarnation: random.uuid(), createTime, pageBytes: settings.pageBytes },
-      async record => {
-        const location = copy.from ?? source?.location ?? null;
-        const files =
-          (source?.service ?? null) === null && location !== null
-            ? await createFromArchive(this.#host, record, location, copy.bound, progress)
-            : await createFromNetwork(this.#host, record, source?.service ?? noRoute(name), progress);
-        await files.log.close();
-        const { incarnation, pageBytes, epoch, openings } = files;
-        const row = newStandbyRow({ tenant: name, incarnation, site: siteId }, epoch, openings);
-        await store.insertRole(record.id, row);
-        await store.setRestoreSource(record.id, source);
-        return { incarnation, pageBytes };
-      },
-      () => Promise.resolve(),
-    );
-  }
 
   async setLogRestoreSource(name: string, source: string): Promise<void> {
     const unit = this.#registry.get(name);
@@ -208,7 +113,7 @@ export class ControlPlane implements Operations {
     }
     const unit = this.#registry.get(name);
     unit.role.openAnyway();
-    await this.#untilWritable(unit);
+    await untilWritable(this.#host, unit);
   }
 
   // --- archive and backup ---
@@ -398,37 +303,8 @@ export class ControlPlane implements Operations {
 
 const steps = (result: CommandResult): StepReport[] => [...result.steps];
 
-function storedSource(text: string): StoredRestoreSource | null {
-  const source = parseRestoreSource(text);
-  if (source === null) return null;
-  const { service, location, delayMs } = source;
-  if (service === null) return { service: null, location, delayMs };
-  const { addresses, tenant, user, password } = service;
-  return {
-    service: { addresses, tenant, credential: { kind: 'password', user, password } },
-    location,
-    delayMs,
-  };
-}
-
 function destOf(unit: TenantUnit): StoredArchiveDest {
   const { dest } = unit.archive;
   if (dest === null) throw new ObError('OBS_ARCHIVE_NOT_CONFIGURED', { tenant: unit.record.name });
   return dest;
-}
-
-const noRoute = (name: string): never => {
-  throw new ObError('OBS_STANDBY_SOURCE_INVALID', { problems: `there is nothing to make ${name} from` });
-};
-
-function checkName(name: string): void {
-  if (!/^[A-Za-z][A-Za-z0-9_-]{0,62}$/.test(name) || name.toLowerCase() === 'sys') {
-    throw new ObError('OBS_SERVER_TENANT_NAME', { tenant: name });
-  }
-}
-
-function checkPageBytes(pageBytes: number): void {
-  if (pageBytes < 512 || pageBytes > 65_536 || (pageBytes & (pageBytes - 1)) !== 0) {
-    throw new ObError('OBS_SERVER_PAGE_BYTES', { pageBytes });
-  }
 }

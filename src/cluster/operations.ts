@@ -7,6 +7,7 @@ import type { AccessMode, ProposalEra } from '../base/log-access.ts';
 import type { Lsn, RoleEpoch, Scn, TenantId, WallMicros } from '../base/scalars.ts';
 import type { LossCertificate, SwitchoverStatus, TenantRole } from '../role/row.ts';
 import type { StepReport } from '../role/steps.ts';
+import type { ArbitrationState } from './root/arbitration.ts';
 import type { StandbyLag, SyncStatus } from '../standby/sync-status.ts';
 
 export type { LossCertificate } from '../role/row.ts';
@@ -65,6 +66,18 @@ export interface TenantInfo {
     readonly archivedLsn: Lsn;
     readonly comment: string;
   } | null;
+  /** where its replicas are to be; null where only this server's own replica was asked */
+  readonly placement: {
+    readonly locality: string;
+    /** while the replicas are on their way from there */
+    readonly previousLocality: string | null;
+    readonly primaryZone: string;
+    readonly arbitration: ArbitrationState;
+    /** the server that leads it, by its cluster address; null while none is known */
+    readonly leader: string | null;
+    /** where that server takes clients */
+    readonly leaderSql: string | null;
+  } | null;
   /** sites that pull from this tenant now or must be asked before it may open for writes */
   readonly followers: readonly {
     readonly address: string;
@@ -93,12 +106,22 @@ export interface Operations {
     ifNotExists: boolean;
     pageBytes?: number;
     rootPassword?: string;
+    locality?: string;
+    primaryZone?: string;
+    arbitration?: boolean;
   }): Promise<void>;
   dropTenant(name: string, options: { force: boolean; ifExists: boolean }): Promise<void>;
 
   /** `source` in OceanBase's text form: SERVICE=host:port;… USER=u@t PASSWORD=…, or LOCATION=<uri>, or '' */
   createStandbyTenant(
-    options: { name: string; source: string; ifNotExists: boolean },
+    options: {
+      name: string;
+      source: string;
+      ifNotExists: boolean;
+      locality?: string;
+      primaryZone?: string;
+      arbitration?: boolean;
+    },
     progress?: Progress,
   ): Promise<void>;
   setLogRestoreSource(name: string, source: string): Promise<void>;
@@ -128,7 +151,10 @@ export interface Operations {
     progress?: Progress,
   ): Promise<{ backupId: string; startLsn: Lsn; minimumScn: Scn }>;
   /** makes a STANDBY tenant from base backup + log, stopped at `untilScn` if given */
-  restore(options: { name: string; from: string; untilScn?: Scn }, progress?: Progress): Promise<void>;
+  restore(
+    options: { name: string; from: string; untilScn?: Scn; locality?: string; primaryZone?: string },
+    progress?: Progress,
+  ): Promise<void>;
 
   /** first half, on the primary: fence, drain, seal; `verify` only checks */
   switchoverToStandby(name: string, options: { verify: boolean }, progress?: Progress): Promise<StepReport[]>;

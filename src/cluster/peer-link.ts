@@ -5,10 +5,10 @@
 import { ObError } from '../base/errors.ts';
 import type { RoleEpoch } from '../base/scalars.ts';
 import type { PeerCredential } from '../standby/network/handshake.ts';
-import { connectPeer } from '../standby/network/log-client.ts';
+import { connectLeader } from '../standby/network/leader-connect.ts';
 import type { PeerConnection } from '../standby/network/peer-connection.ts';
 import { PeerNetworkSource } from '../standby/network-source.ts';
-import { addressText, parseAddress } from '../standby/restore-source.ts';
+import { isSameSite, parseSiteAddress } from '../standby/site-address.ts';
 import type { NetAddress } from '../platform/net.ts';
 import type { UnitHost } from './unit-host.ts';
 
@@ -35,14 +35,11 @@ export class PeerLink {
     this.#options = options;
   }
 
-  /** One login at the first address of the route. Throws OBS_PEER_*. */
+  /** One login at the node of the route that leads the tenant. Throws OBS_PEER_*. */
   connect(route: PeerRoute, knownEpoch: RoleEpoch, timeoutMs?: number): Promise<PeerConnection> {
-    const [address] = route.addresses;
-    if (address === undefined)
-      throw new ObError('OBS_PEER_UNREACHABLE', { address: '(none)', why: 'no address is known' });
-    return connectPeer({
+    return connectLeader({
       ...this.#identity(route),
-      address,
+      addresses: route.addresses,
       knownEpoch,
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
     });
@@ -73,14 +70,14 @@ export class PeerLink {
   }
 }
 
-/** True when the route goes to this address, written as host:port. */
+/** True when the route goes to the site at this address. */
 export const leadsTo = (route: PeerRoute, address: string): boolean =>
-  route.addresses.some(known => addressText(known) === address);
+  isSameSite(route.addresses, parseSiteAddress(address) ?? []);
 
-/** Throws OBS_PEER_UNREACHABLE for a text that is no address. */
-export function addressOf(text: string): NetAddress {
-  const address = parseAddress(text);
-  if (address === undefined)
+/** The nodes of a site. Throws OBS_PEER_UNREACHABLE for a text that is no address. */
+export function addressesOf(text: string): readonly NetAddress[] {
+  const addresses = parseSiteAddress(text);
+  if (addresses === undefined)
     throw new ObError('OBS_PEER_UNREACHABLE', { address: text, why: 'it is no host:port' });
-  return address;
+  return addresses;
 }

@@ -6,8 +6,8 @@ import { ObError } from '../base/errors.ts';
 import type { RoleEpoch } from '../base/scalars.ts';
 import { type ControlReply, type ControlRequest, decodeControlReply } from '../role/control-ops.ts';
 import type { Peers } from '../role/ports.ts';
-import { addressText } from '../standby/restore-source.ts';
-import { addressOf, leadsTo, type PeerLink, type PeerRoute } from './peer-link.ts';
+import { siteAddressText } from '../standby/site-address.ts';
+import { addressesOf, leadsTo, type PeerLink, type PeerRoute } from './peer-link.ts';
 
 export interface RolePeersOptions {
   readonly link: PeerLink;
@@ -29,7 +29,8 @@ export class RolePeers implements Peers {
 
   sourceAddresses(): Promise<readonly string[]> {
     const source = this.#options.source();
-    return Promise.resolve(source === null ? [] : source.addresses.map(addressText));
+    const address = source === null ? null : siteAddressText(source.addresses);
+    return Promise.resolve(address === null ? [] : [address]);
   }
 
   async followerAddresses(): Promise<readonly string[]> {
@@ -40,7 +41,7 @@ export class RolePeers implements Peers {
     const { link, knownEpoch, connectMs, requestMs } = this.#options;
     const route = await this.#routeTo(address);
     const connection = await link.connect(
-      { ...route, addresses: [addressOf(address)] },
+      { ...route, addresses: addressesOf(address) },
       knownEpoch(),
       connectMs(),
     );
@@ -55,7 +56,7 @@ export class RolePeers implements Peers {
   async #routeTo(address: string): Promise<PeerRoute> {
     const source = this.#options.source();
     if (source !== null && leadsTo(source, address)) return source;
-    const follower = (await this.#options.followers()).find(known => known.address === address);
+    const follower = (await this.#options.followers()).find(({ route }) => leadsTo(route, address));
     if (follower !== undefined) return follower.route;
     throw new ObError('OBS_PEER_UNREACHABLE', { address, why: 'there is no credential for that site' });
   }

@@ -1,5 +1,5 @@
 /** The role manager's store over the sys tenant: the row and the journal change together or not at all. */
-import { must } from '../base/assert.ts';
+import { ObError } from '../base/errors.ts';
 import { roleJournalsMax } from '../base/limits.ts';
 import type { TenantId } from '../base/scalars.ts';
 import type { RoleStore } from '../role/ports.ts';
@@ -93,5 +93,6 @@ export class SysRoleStore implements RoleStore {
 
 async function loadRow({ query }: Pick<Statements, 'query'>, id: TenantId): Promise<RoleRow> {
   const [row] = await query('SELECT row FROM __obs_role WHERE tenant_id = ?', id);
-  return JSON.parse(String(must(row, 'role row of a tenant')['row'])) as RoleRow;
+  if (row === undefined) throw new ObError('OBS_SERVER_TENANT_NO_ROLE', { tenant: id });
+  return JSON.parse(String(row['row'])) as RoleRow;
 }

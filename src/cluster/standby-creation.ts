@@ -24,7 +24,7 @@ import type { Progress } from './operations.ts';
 import { PeerLink, type PeerRoute } from './peer-link.ts';
 import type { StoredTenant } from './sys-store.ts';
 import { tenantPaths, type TenantPaths } from './tenant-paths.ts';
-import { openUnitLog } from './tenant-unit.ts';
+import { openUnitLog } from './replica-log.ts';
 import { openingsOf } from './unit-archive.ts';
 import type { UnitHost } from './unit-host.ts';
 
@@ -238,7 +238,7 @@ async function pullTo(
   const started = clock.now();
   const puller = new StandbyPuller({
     log,
-    engine: null,
+    apply: null,
     sources: {
       network: null,
       archive: {
@@ -250,7 +250,6 @@ async function pullTo(
     recoveryUntil: target.until ?? scnUnlimited,
     knownEpoch: roleEpoch(0),
     sourceEnd: null,
-    delayMs: 0,
     bandwidthBytesPerSecond: 0,
     clock,
     random: host.random,
@@ -263,7 +262,12 @@ async function pullTo(
     puller.start();
     await puller.caughtUpTo(target.lsn, standbyPullMs);
     const deadline = clock.now() + standbyPullMs;
-    while (target.until !== null && puller.status().status !== 'RESTORE SUSPEND') {
+    // What has arrived up to the bound must be durable too: closing the puller forgets it.
+    const isThere = (): boolean => {
+      const { status, received, sync } = puller.status();
+      return status === 'RESTORE SUSPEND' && received.lsn <= sync.lsn;
+    };
+    while (target.until !== null && !isThere()) {
       if (clock.now() > deadline) {
         throw new ObError('OBS_STANDBY_NOT_CAUGHT_UP', {
           lsn: target.lsn,

@@ -7,7 +7,7 @@ import { ArchiveReader } from '../archive/restore-reader.ts';
 import { openObjectStore } from '../archive/open-store.ts';
 import { ObError } from '../base/errors.ts';
 import type { LogAccess } from '../base/log-access.ts';
-import { lsn, type Lsn, type RoleEpoch, type Scn, scn } from '../base/scalars.ts';
+import type { Lsn, RoleEpoch, Scn } from '../base/scalars.ts';
 import type { SourceContact } from '../role/row.ts';
 import { StandbyArchiveSource } from '../standby/archive-source.ts';
 import {
@@ -18,9 +18,9 @@ import {
 } from '../standby/puller.ts';
 import { publicLocation } from '../standby/restore-source.ts';
 import type { SourceEnd } from '../standby/sync-status.ts';
-import type { TenantEngine } from '../tenant/engine.ts';
+import type { LocalApply } from '../standby/follower-apply.ts';
 import type { UnitPull } from './local-tenant.ts';
-import { addressOf, type PeerLink } from './peer-link.ts';
+import { addressesOf, type PeerLink } from './peer-link.ts';
 import type { StoredRestoreSource } from './sys-store.ts';
 import type { UnitHost } from './unit-host.ts';
 
@@ -32,7 +32,7 @@ export interface StandbyPullOptions {
   readonly tenant: string;
   readonly incarnation: string;
   readonly log: LogAccess;
-  readonly engine: TenantEngine;
+  readonly apply: LocalApply;
   readonly link: PeerLink;
   readonly source: StoredRestoreSource | null;
   readonly sourceEnd: SourceEnd | null;
@@ -57,6 +57,7 @@ export class StandbyPull implements UnitPull {
   constructor(options: StandbyPullOptions) {
     this.#options = options;
     this.#source = options.source;
+    options.apply.setDelay(options.source?.delayMs ?? 0);
     this.#sourceEnd = options.sourceEnd;
   }
 
@@ -116,6 +117,7 @@ export class StandbyPull implements UnitPull {
   async setSource(source: StoredRestoreSource | null): Promise<void> {
     await this.#options.storeSource(source);
     this.#source = source;
+    this.#options.apply.setDelay(source?.delayMs ?? 0);
     await this.#puller?.setSources(this.#openSources());
   }
 
@@ -128,7 +130,7 @@ export class StandbyPull implements UnitPull {
       });
     }
     await this.setSource({
-      service: { ...known, addresses: [addressOf(address)] },
+      service: { ...known, addresses: addressesOf(address) },
       location: this.#source?.location ?? null,
       delayMs: this.#source?.delayMs ?? 0,
     });
@@ -183,19 +185,14 @@ export class StandbyPull implements UnitPull {
   }
 
   #makePuller(sources: PullSources): StandbyPuller {
-    const { host, log, engine, tenant } = this.#options;
-    const { appliedLsn, readableScn } = engine.state();
+    const { apply, host, log, tenant } = this.#options;
     return new StandbyPuller({
       log,
-      engine: {
-        apply: chunk => engine.apply(chunk),
-        applied: { lsn: lsn(appliedLsn), scn: scn(readableScn) },
-      },
+      apply,
       sources,
       recoveryUntil: this.#options.recoveryUntil(),
       knownEpoch: this.#options.knownEpoch(),
       sourceEnd: this.#sourceEnd,
-      delayMs: this.#source?.delayMs ?? 0,
       bandwidthBytesPerSecond: 0,
       clock: host.clock,
       random: host.random,

@@ -1,6 +1,6 @@
 /** The picture of a tenant that `status`, the views and the metrics show, read from its parts without waiting. */
 import type { LogState } from '../base/log-access.ts';
-import { lsn, type Scn, scn } from '../base/scalars.ts';
+import { lsn, roleEpoch, type Scn, scn, scnUnlimited } from '../base/scalars.ts';
 import { isUnfinished } from '../role/row.ts';
 import { restoreSourceText } from '../standby/restore-source.ts';
 import type { StandbyLag } from '../standby/sync-status.ts';
@@ -8,6 +8,7 @@ import type { TenantInfo } from './operations.ts';
 import type { StoredRestoreSource } from './sys-store.ts';
 import type { ClosedTenant } from './tenant-registry.ts';
 import type { TenantUnit } from './tenant-unit.ts';
+import type { UnitLeadership } from './unit-leadership.ts';
 import type { UnitHost } from './unit-host.ts';
 
 const noLag: StandbyLag = {
@@ -17,8 +18,15 @@ const noLag: StandbyLag = {
   datumTime: null,
 };
 
+/** Of a replica that does not lead: what it knows itself, which is neither the role's row nor who pulls from the leader. */
 export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
-  const { record, log, engine, role, pull, archive } = unit;
+  const { leadership } = unit;
+  return leadership === null ? replicaInfo(unit) : leaderInfo(host, unit, leadership);
+}
+
+function leaderInfo(host: UnitHost, unit: TenantUnit, leadership: UnitLeadership): TenantInfo {
+  const { record, log, engine } = unit;
+  const { role, pull, archive } = leadership;
   const { row, writesRefused } = role.view();
   const state = log.state();
   const { appliedLsn, readableScn, checkpointLsn } = engine.state();
@@ -41,8 +49,8 @@ export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
     logMode: archive.dest?.enabled === true ? 'ARCHIVELOG' : 'NOARCHIVELOG',
     failure: null,
     writesRefused:
-      isStandby && row.fenced === null ? null : refusalText(unit, writesRefused?.message ?? null),
-    nextStep: nextStep(unit),
+      isStandby && row.fenced === null ? null : refusalText(leadership, writesRefused?.message ?? null),
+    nextStep: nextStep(record.name, leadership),
     log: logInfo(state),
     applied: { lsn: appliedLsn, checkpointLsn },
     standby:
@@ -56,7 +64,8 @@ export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
             lag: status?.lag ?? noLag,
           }
         : null,
-    archive: archiveInfo(unit),
+    archive: archiveInfo(leadership),
+    placement: null,
     followers: host.followers(record.incarnation).map(follower => ({
       address: follower.address ?? '',
       site: follower.site,
@@ -64,6 +73,36 @@ export function tenantInfo(host: UnitHost, unit: TenantUnit): TenantInfo {
       ackedLsn: follower.ackedLsn,
       ackedTime: follower.ackedTime,
     })),
+  };
+}
+
+function replicaInfo({ record, log, replica }: TenantUnit): TenantInfo {
+  const state = log.state();
+  const engine = replica.hasEngine ? replica.engine.state() : null;
+  const isStandby = state.accessMode !== 'APPEND';
+  return {
+    tenantId: record.id,
+    name: record.name,
+    incarnation: record.incarnation,
+    createTime: record.createTime,
+    status: record.status,
+    role: isStandby ? 'STANDBY' : 'PRIMARY',
+    switchoverStatus: 'NORMAL',
+    roleEpoch: roleEpoch(0),
+    syncScn: state.end.scn,
+    replayableScn: state.end.scn,
+    readableScn: engine?.readableScn ?? scn(0),
+    recoveryUntilScn: scnUnlimited,
+    logMode: 'NOARCHIVELOG',
+    failure: null,
+    writesRefused: isStandby ? null : (replica.problem ?? replica.notLeading()).message,
+    nextStep: null,
+    log: logInfo(state),
+    applied: { lsn: engine?.appliedLsn ?? lsn(0), checkpointLsn: engine?.checkpointLsn ?? lsn(0) },
+    standby: null,
+    archive: null,
+    placement: null,
+    followers: [],
   };
 }
 
@@ -77,13 +116,13 @@ export function closedTenantInfo({ record, row, failure }: ClosedTenant): Tenant
     incarnation: record.incarnation,
     createTime: record.createTime,
     status: record.status,
-    role: row.role,
-    switchoverStatus: row.switchoverStatus,
-    roleEpoch: row.epoch,
+    role: row?.role ?? 'STANDBY',
+    switchoverStatus: row?.switchoverStatus ?? 'NORMAL',
+    roleEpoch: row?.epoch ?? roleEpoch(0),
     syncScn: never,
     replayableScn: never,
     readableScn: never,
-    recoveryUntilScn: row.recoveryUntilScn,
+    recoveryUntilScn: row?.recoveryUntilScn ?? scnUnlimited,
     logMode: 'NOARCHIVELOG',
     failure: { code, kind, message, hint },
     writesRefused: `it did not open: ${code}: ${message}`,
@@ -100,6 +139,7 @@ export function closedTenantInfo({ record, row, failure }: ClosedTenant): Tenant
     applied: { lsn: none, checkpointLsn: none },
     standby: null,
     archive: null,
+    placement: null,
     followers: [],
   };
 }
@@ -116,8 +156,7 @@ export const logInfo = (state: LogState): TenantInfo['log'] => ({
 });
 
 /** The commands to give, with the names and addresses that are known here. */
-function nextStep({ record, role, pull }: TenantUnit): string | null {
-  const { name } = record;
+function nextStep(name: string, { role, pull }: UnitLeadership): string | null {
   const { row, running, writesRefused } = role.view();
   if (row.fenced !== null) {
     const { by, suffix } = row.fenced;
@@ -150,13 +189,13 @@ function nextStep({ record, role, pull }: TenantUnit): string | null {
   return null;
 }
 
-function refusalText(unit: TenantUnit, decided: string | null): string | null {
+function refusalText({ local }: UnitLeadership, decided: string | null): string | null {
   if (decided !== null) return decided;
-  if (unit.local.refusal !== null) return unit.local.refusal;
-  return unit.local.writable ? null : 'the tenant is opening';
+  if (local.refusal !== null) return local.refusal;
+  return local.writable ? null : 'the tenant is opening';
 }
 
-function archiveInfo({ archive }: TenantUnit): TenantInfo['archive'] {
+function archiveInfo({ archive }: UnitLeadership): TenantInfo['archive'] {
   const { dest, problem } = archive;
   if (dest === null) return null;
   const status = archive.status();

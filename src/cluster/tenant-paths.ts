@@ -1,6 +1,8 @@
 /** Where a tenant's files are below the data directory. */
 import { join } from 'node:path';
-import type { TenantId } from '../base/scalars.ts';
+import { type TenantId, tenantId } from '../base/scalars.ts';
+
+export const sysTenantId: TenantId = tenantId(1);
 
 export interface TenantPaths {
   readonly directory: string;

@@ -1,6 +1,9 @@
 /**
  * The archive of one tenant: its destination, the archiver that runs while the tenant is primary and in ARCHIVELOG, and the
  * chain as the judge of role epochs (the role manager's `ArchiveFence`).
+ *
+ * Must never begin to archive, or ask the chain, once it is closed: another node of this site leads by then under the same
+ * epoch, and the chain could not tell the two apart.
  */
 import { Archiver, type ArchiverStatus } from '../archive/archiver.ts';
 import type { ArchivedTenant } from '../archive/archive-format.ts';
@@ -11,6 +14,7 @@ import { isObError, ObError } from '../base/errors.ts';
 import { archiveSealMs } from '../base/limits.ts';
 import type { LogPosition, LogReader } from '../base/log-access.ts';
 import type { Lsn, RoleEpoch } from '../base/scalars.ts';
+import type { Timer } from '../platform/clock.ts';
 import type { ObjectStore } from '../platform/object-store.ts';
 import type { ArchiveFence, EpochClaim } from '../role/ports.ts';
 import type { EpochStart, SealRecord } from '../role/row.ts';
@@ -46,6 +50,9 @@ export class UnitArchive implements ArchiveFence {
   #fence: { readonly location: string; readonly store: ObjectStore; readonly fence: EpochFence } | null =
     null;
   #problem = '';
+  #retry: Timer | null = null;
+  #fencedRetry: Timer | null = null;
+  #closed = false;
   /** starts and stops run one after another */
   #turn: Promise<void> = Promise.resolve();
 
@@ -86,6 +93,7 @@ export class UnitArchive implements ArchiveFence {
       if (this.#opening?.epoch === opening?.epoch && this.#opening?.operationId === opening?.operationId)
         return;
       await this.#closeArchiver('leave');
+      if (this.#closed) return;
       this.#opening = opening;
       await this.#reconcile(false);
     });
@@ -98,6 +106,10 @@ export class UnitArchive implements ArchiveFence {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
+    this.#opening = null;
+    this.#retry?.cancel();
+    this.#fencedRetry?.cancel();
     await this.#inTurn(() => this.#closeArchiver('leave'));
     await this.#fence?.store.close();
     this.#fence = null;
@@ -171,6 +183,7 @@ export class UnitArchive implements ArchiveFence {
   }
 
   async #openFence(): Promise<EpochFence> {
+    this.#mustBeOpen();
     const location = this.#location();
     if (location === null)
       throw new ObError('OBS_ARCHIVE_NOT_CONFIGURED', { tenant: this.#options.tenant.name });
@@ -178,10 +191,16 @@ export class UnitArchive implements ArchiveFence {
     const { host, tenant } = this.#options;
     const { clock, random, variables } = host;
     const store = await openObjectStore(location, { clock, random, variables, access: 'write' });
+    if (this.#closed) await store.close();
+    this.#mustBeOpen();
     await this.#fence?.store.close();
     const fence = new EpochFence({ store, tenant, siteId: host.siteId, clock, random });
     this.#fence = { location, store, fence };
     return fence;
+  }
+
+  #mustBeOpen(): void {
+    if (this.#closed) throw new ObError('OBS_ROLE_STOPPED', { tenant: this.#options.tenant.name });
   }
 
   // --- the archiver ---
@@ -207,6 +226,10 @@ export class UnitArchive implements ArchiveFence {
       this.#problem = `${error.code}: ${error.message}`;
       host.logger.error({ tenant: tenant.name, code: error.code }, 'the archive destination cannot be used');
       this.#retryLater();
+      return;
+    }
+    if (this.#closed) {
+      await store.close();
       return;
     }
     this.#archiverStore = store;
@@ -235,7 +258,9 @@ export class UnitArchive implements ArchiveFence {
   /** Media that cannot be used now is tried again while the tenant serves. */
   #retryLater(): void {
     const { host } = this.#options;
-    host.clock.after(5_000, () => {
+    if (this.#closed) return;
+    this.#retry?.cancel();
+    this.#retry = host.clock.after(5_000, () => {
       if (this.#opening !== null && this.#archiver === null) {
         this.#inTurn(() => this.#reconcile(false)).catch(host.onFatal);
       }
@@ -247,14 +272,15 @@ export class UnitArchive implements ArchiveFence {
     try {
       const head = await (await this.#openFence()).head();
       const { owner } = head;
-      if (owner !== null)
+      if (owner !== null && !this.#closed)
         onFenced(
           { epoch: owner.epoch, site: owner.siteId, operationId: owner.operationId },
           openingsOf(head),
         );
     } catch (error) {
+      if (this.#closed) return;
       if (!isObError(error)) host.onFatal(error);
-      else host.clock.after(1_000, () => void this.#tellFenced());
+      else this.#fencedRetry = host.clock.after(1_000, () => void this.#tellFenced());
       host.logger.error(
         { tenant: tenant.name, error: String(error) },
         'the archive belongs to a newer epoch; who holds it is not known yet',

@@ -178,8 +178,20 @@ export const samePosition = (a: LogPosition, b: LogPosition): boolean =>
  * Payload, proposal id, SCN and chained checksum stay.
  */
 export function adoptGroup(group: Group, committedEnd: Lsn): Uint8Array {
-  const bytes = group.bytes.slice();
+  const bytes = new Uint8Array(group.bytes);
   encodeGroupHeader(bytes, group.start.lsn, { ...group.header, committedEnd, rawWrite: true });
+  return bytes;
+}
+
+/** The committed end a whole group's header names. */
+export const committedEndOf = (group: Uint8Array): number => readU64(viewOf(group), 16);
+
+/** A copy of a whole group that starts at `at`, with another committed end. Everything else stays. */
+export function withCommittedEnd(group: Uint8Array, at: Lsn, committedEnd: Lsn): Uint8Array {
+  const header = decodeGroupHeader(group, 0, at);
+  assert(!isProblem(header), 'a group that was checked has a header');
+  const bytes = new Uint8Array(group);
+  encodeGroupHeader(bytes, at, { ...header, committedEnd });
   return bytes;
 }
 

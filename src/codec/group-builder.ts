@@ -56,6 +56,11 @@ export interface ClosedGroup {
   readonly bytes: Uint8Array;
 }
 
+/** A group's first buffer. */
+const bufferBytesMin = 256;
+/** A buffer over this that is less than half used is not kept. */
+const generousBytesMin = 4_096;
+
 export class GroupBuilder {
   readonly #start: LogPosition;
   readonly #bytesMax: number;
@@ -72,7 +77,9 @@ export class GroupBuilder {
     assert(bytesMax >= groupHeaderBytes + entryHeadBytesMax, 'a group has room for an entry');
     this.#start = start;
     this.#bytesMax = bytesMax;
-    this.#buffer = new Uint8Array(Math.min(bytesMax, Math.max(bytesHint, 256)));
+    // Little groups share memory: one of its own would cost more than filling it.
+    const memory = Buffer.allocUnsafe(Math.min(bytesMax, Math.max(bytesHint, bufferBytesMin)));
+    this.#buffer = new Uint8Array(memory.buffer, memory.byteOffset, memory.length);
     this.#maxScn = start.scn;
   }
 
@@ -119,8 +126,9 @@ export class GroupBuilder {
   /** Writes the header; nothing may be added afterwards. */
   close(owner: { readonly proposalId: ProposalId; readonly committedEnd: Lsn }): ClosedGroup {
     assert(!this.isEmpty, 'a group has an entry');
-    const generous = this.#buffer.length > this.#used * 2;
-    const bytes = generous ? this.#buffer.slice(0, this.#used) : this.#buffer.subarray(0, this.#used);
+    const used = this.#buffer.subarray(0, this.#used);
+    const generous = this.#buffer.length > Math.max(generousBytesMin, this.#used * 2);
+    const bytes = generous ? new Uint8Array(used) : used;
     const checksum = chain(this.#start.checksum, bytes.subarray(groupHeaderBytes));
     encodeGroupHeader(bytes, this.#start.lsn, {
       padding: false,

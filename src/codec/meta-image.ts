@@ -1,57 +1,65 @@
 /**
- * The meta image of a log stream: everything consensus must remember besides the log itself, always written whole.
- * Two copies are on disk, written one after the other, so that at any instant one of them is good.
+ * The meta image of a log stream's replica: everything consensus must remember besides the log itself, always written
+ * whole. Two copies are on disk, written one after the other, so that at any instant one of them is good.
  *
  * Layout of a copy: magic 'OBLM' u32 · version u16 · zero u16 · sequence u64 · body bytes u32 · checksum u32 (over all but
  * itself) · body, JSON. Strict: unknown versions and malformed bodies are problems, never defaults (E5, M2, C1).
  */
 import { assert } from '../base/assert.ts';
 import { metaImageBytesMax, proposalErasMax } from '../base/limits.ts';
-import type { AccessMode, LogPosition, ProposalEra } from '../base/log-access.ts';
+import type { ConfigVersion, LogPosition, ProposalEra } from '../base/log-access.ts';
 import {
   type LogStreamId,
   type Lsn,
   logStreamId,
   lsn,
   type NodeId,
-  nodeId,
   type ProposalId,
   proposalId,
-  type Scn,
-  scn,
 } from '../base/scalars.ts';
 import { chain, checksum } from './checksum.ts';
 import { type ClogProblem, problem } from './clog.ts';
+import {
+  type ConfigRecord,
+  Malformed,
+  need,
+  reviveList,
+  reviveNode,
+  reviveObject,
+  revivePosition,
+  reviveRecord,
+  reviveText,
+  reviveVersion,
+  reviveWhole,
+} from './config-record.ts';
 import { readU64, viewOf, writeU64 } from './u64.ts';
 
-export const metaVersion = 1;
+export const metaVersion = 3;
 const metaMagic = 0x4d4c_424f; // 'OBLM'
 const headBytes = 24;
 
-/** Who takes part; ordered by (proposal id, sequence). */
-interface LogConfig {
-  readonly version: { readonly proposalId: ProposalId; readonly sequence: number };
-  /** members whose flushed log counts for commit */
-  readonly members: readonly NodeId[];
-  readonly learners: readonly NodeId[];
-  /** votes, keeps no log */
-  readonly arbiter: NodeId | null;
-}
+/**
+ * Why a replica neither votes nor leads until a leader has mended it. `damaged`: log it had made durable is lost or
+ * rotten. `rebuilding`: its log and database are being replaced by a copy of another's.
+ */
+export type Impairment = 'damaged' | 'rebuilding';
 
 export interface MetaImage {
   readonly stream: LogStreamId;
   readonly incarnation: string;
   readonly blockBytes: number;
+  /** the node whose replica this is: made with its data directory, so that a wiped one is another */
+  readonly self: NodeId;
   /** highest ballot promised or used */
-  readonly proposalId: ProposalId;
-  readonly config: LogConfig;
-  readonly accessMode: AccessMode;
-  /** counts access-mode changes */
-  readonly modeVersion: number;
-  /** new entries get SCNs above this */
-  readonly referenceScn: Scn;
-  /** exact end of the log when it last left APPEND, until it enters APPEND again */
-  readonly sealed: LogPosition | null;
+  readonly promised: ProposalId;
+  /**
+   * The newest proposal whose leader this replica followed from its start: the log holds what that leader began with,
+   * and is a prefix of its log. The first key of log recency.
+   */
+  readonly accepted: ProposalId;
+  readonly config: ConfigRecord;
+  /** the log holds nothing that the flashback of this version, or one before it, cut off */
+  readonly cutApplied: ConfigVersion;
   readonly history: readonly ProposalEra[];
   /** the group boundary at or before `checkpointLsn`: recovery scans from here */
   readonly base: LogPosition;
@@ -61,6 +69,9 @@ export interface MetaImage {
   readonly durableEnd: Lsn;
   /** a cut that was decided: finished before the log is scanned */
   readonly truncateTo: LogPosition | null;
+  readonly impaired: Impairment | null;
+  /** counts the times durable log was lost here: an ack from before it counts no more */
+  readonly mendings: number;
 }
 
 /** One copy as it goes to disk. */
@@ -119,85 +130,32 @@ export function decodeMeta(bytes: Uint8Array): DecodedMeta | NewerMeta | ClogPro
   }
 }
 
-/** A body that passed its checksum and still is not one: a problem of the bytes, not of this process. */
-class Malformed extends Error {}
-
-function need(condition: boolean, what: string): asserts condition {
-  if (!condition) throw new Malformed(what);
-}
-
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');
 
-const accessModes: readonly AccessMode[] = ['APPEND', 'RAW_WRITE', 'PREPARE_FLASHBACK', 'FLASHBACK'];
-
 function reviveMeta(value: unknown): MetaImage {
-  const raw = object(value);
-  const config = object(raw['config']);
-  const version = object(config['version']);
-  const mode = accessModes.find(name => name === raw['accessMode']);
-  need(mode !== undefined, 'the access mode is known');
-  const history = list(raw['history']).map(era => ({
-    proposalId: proposalId(whole(object(era)['proposalId'])),
-    startLsn: lsn(whole(object(era)['startLsn'])),
+  const raw = reviveObject(value);
+  const history = reviveList(raw['history']).map(era => ({
+    proposalId: proposalId(reviveWhole(reviveObject(era)['proposalId'])),
+    startLsn: lsn(reviveWhole(reviveObject(era)['startLsn'])),
   }));
   need(history.length <= proposalErasMax, 'the proposal history is bounded');
+  const impaired = raw['impaired'];
+  need(impaired === null || impaired === 'damaged' || impaired === 'rebuilding', 'the impairment is known');
   return {
-    stream: logStreamId(whole(raw['stream'])),
-    incarnation: string(raw['incarnation']),
-    blockBytes: whole(raw['blockBytes']),
-    proposalId: proposalId(whole(raw['proposalId'])),
-    config: {
-      version: {
-        proposalId: proposalId(whole(version['proposalId'])),
-        sequence: whole(version['sequence']),
-      },
-      members: list(config['members']).map(member),
-      learners: list(config['learners']).map(member),
-      arbiter: config['arbiter'] === null ? null : member(config['arbiter']),
-    },
-    accessMode: mode,
-    modeVersion: whole(raw['modeVersion']),
-    referenceScn: scn(whole(raw['referenceScn'])),
-    sealed: raw['sealed'] === null ? null : position(raw['sealed']),
+    stream: logStreamId(reviveWhole(raw['stream'])),
+    incarnation: reviveText(raw['incarnation']),
+    blockBytes: reviveWhole(raw['blockBytes']),
+    self: reviveNode(raw['self']),
+    promised: proposalId(reviveWhole(raw['promised'])),
+    accepted: proposalId(reviveWhole(raw['accepted'])),
+    config: reviveRecord(raw['config']),
+    cutApplied: reviveVersion(raw['cutApplied']),
     history,
-    base: position(raw['base']),
-    checkpointLsn: lsn(whole(raw['checkpointLsn'])),
-    durableEnd: lsn(whole(raw['durableEnd'])),
-    truncateTo: raw['truncateTo'] === null ? null : position(raw['truncateTo']),
+    base: revivePosition(raw['base']),
+    checkpointLsn: lsn(reviveWhole(raw['checkpointLsn'])),
+    durableEnd: lsn(reviveWhole(raw['durableEnd'])),
+    truncateTo: raw['truncateTo'] === null ? null : revivePosition(raw['truncateTo']),
+    impaired,
+    mendings: reviveWhole(raw['mendings']),
   };
-}
-
-function position(value: unknown): LogPosition {
-  const raw = object(value);
-  return {
-    lsn: lsn(whole(raw['lsn'])),
-    scn: scn(whole(raw['scn'])),
-    checksum: whole(raw['checksum']),
-  };
-}
-
-function object(value: unknown): Record<string, unknown> {
-  need(typeof value === 'object' && value !== null && !Array.isArray(value), 'an object is expected');
-  return value as Record<string, unknown>;
-}
-
-function list(value: unknown): readonly unknown[] {
-  need(Array.isArray(value), 'a list is expected');
-  return value;
-}
-
-function member(value: unknown): NodeId {
-  const id = string(value);
-  need(id.length > 0 && id.length <= 64, 'a node id has 1 to 64 characters');
-  return nodeId(id);
-}
-
-function string(value: unknown): string {
-  need(typeof value === 'string', 'a text is expected');
-  return value;
-}
-
-function whole(value: unknown): number {
-  need(typeof value === 'number' && Number.isSafeInteger(value) && value >= 0, 'a whole number is expected');
-  return value;
 }

@@ -1,16 +1,21 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { DeltaRanges } from './page-delta.ts';
+import { type WordBuffer, wordBuffer } from './word-buffer.ts';
 
 const images = (pageBytes: number) => {
   const previous = new Uint8Array(pageBytes).map((_, index) => index % 251);
   return { previous, next: previous.slice() };
 };
-const words = (bytes: Uint8Array) => new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+const inWords = (bytes: Uint8Array): WordBuffer => {
+  const memory = wordBuffer(bytes.length);
+  memory.bytes.set(bytes);
+  return memory;
+};
 
 const find = (next: Uint8Array, previous: Uint8Array) => {
   const ranges = new DeltaRanges();
-  ranges.find(words(next), 0, words(previous), 0, next.length / 4);
+  ranges.find(inWords(next), 0, inWords(previous), 0, next.length / 4);
   const found: [number, number][] = [];
   for (let index = 0; index < ranges.count; index++) {
     found.push([ranges.bounds[index * 2] ?? -1, ranges.bounds[index * 2 + 1] ?? -1]);
@@ -29,6 +34,12 @@ test('a single changed byte is a range of one byte, wherever it lies', () => {
     next[at] = (next[at] as number) ^ 0x80;
     expect(find(next, previous)).toEqual({ found: [[at, at + 1]], bytes: 1 });
   }
+});
+
+test('a range that crosses the pieces of a page is found whole', () => {
+  const { previous, next } = images(4096);
+  next.fill(255, 1000, 3100);
+  expect(find(next, previous)).toEqual({ found: [[1000, 3100]], bytes: 2100 });
 });
 
 test('values that compare equal as floats are still different', () => {

@@ -12,6 +12,7 @@ import {
   peerCreditBytesMax,
   peerErasMax,
   peerHandshakeFrameBytesMax,
+  siteAddressLengthMax,
 } from '../base/limits.ts';
 import type { LogChunk, LogPosition } from '../base/log-access.ts';
 import {
@@ -31,6 +32,8 @@ import { readU64, viewOf, writeU64 } from './u64.ts';
 const whole = z.int().min(0);
 const requestId = z.int().min(1).max(0xffff_ffff);
 const name = z.string().min(1).max(128);
+/** `host:port` of each node of a site, with `;` between */
+const siteAddress = z.string().min(1).max(siteAddressLengthMax);
 const base64 = z.base64().max(256);
 const position = z.object({
   lsn: whole.transform(lsn),
@@ -59,8 +62,8 @@ const logDescription = z.object({
 const description = z.object({
   cluster: name,
   site: name,
-  /** where this site's peer port is reached, as host:port, or null if it has none to tell */
-  address: name.nullable(),
+  /** where this site's peer ports are reached, or null if it has none to tell */
+  address: siteAddress.nullable(),
   tenant: name,
   incarnation: name,
   role: z.enum(['PRIMARY', 'STANDBY', 'RESTORE']),
@@ -97,8 +100,8 @@ const hello = z.object({
   versionMax: whole.max(255),
   cluster: name,
   site: name,
-  /** where the caller's own peer port is reached, or null */
-  address: name.nullable(),
+  /** where the caller's own peer ports are reached, or null */
+  address: siteAddress.nullable(),
   /** the caller's own name for the tenant, which tells two standbys of one site apart */
   localTenant: name,
   tenant: name,

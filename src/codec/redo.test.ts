@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type DecodedRedo, decodeRedo, encodeRedo, RedoEncoder, type RedoPage, redoPages } from './redo.ts';
+import { type WordBuffer, wordBuffer } from './word-buffer.ts';
 
 const decoded = (body: Uint8Array): DecodedRedo => {
   const redo = decodeRedo(body);
@@ -46,6 +47,12 @@ const record = fc.integer({ min: 1, max: 2 ** 32 - 2 }).chain(databasePages =>
     ),
   }),
 );
+
+const inWords = (bytes: Uint8Array): WordBuffer => {
+  const memory = wordBuffer(bytes.length);
+  memory.bytes.set(bytes);
+  return memory;
+};
 
 test('a record decodes to what was encoded', () => {
   fc.assert(
@@ -122,9 +129,7 @@ test('the encoder logs a changed page as its ranges and a new one whole', () => 
   image[100] = 9;
   image[300] = 8;
   encoder.begin(pageBytes);
-  expect(
-    encoder.changedPage(5, image, new Int32Array(image.buffer), 0, new Int32Array(previous.buffer), 0),
-  ).toBe(true);
+  expect(encoder.changedPage(5, inWords(image), 0, inWords(previous), 0)).toBe(true);
   encoder.wholePage(7, image, 0);
   const redo = decoded(join(encoder.finish(3, 9)));
   expect(plain(redo)).toEqual({
@@ -148,10 +153,9 @@ test('the encoder logs nothing for an unchanged page, and a page that changed al
   const encoder = new RedoEncoder();
   const image = new Uint8Array(pageBytes).map((_, index) => index);
   const other = image.map((byte, index) => (index % 2 === 0 ? byte ^ 0xff : byte));
-  const word = (bytes: Uint8Array) => new Int32Array(bytes.buffer);
   encoder.begin(pageBytes);
-  expect(encoder.changedPage(1, image, word(image), 0, word(image.slice()), 0)).toBe(false);
-  expect(encoder.changedPage(2, image, word(image), 0, word(other), 0)).toBe(true);
+  expect(encoder.changedPage(1, inWords(image), 0, inWords(image), 0)).toBe(false);
+  expect(encoder.changedPage(2, inWords(image), 0, inWords(other), 0)).toBe(true);
   const redo = decoded(join(encoder.finish(1, 2)));
   expect(redo.pageCount).toBe(1);
   expect(redoPages(redo)).toEqual([{ pgno: 2, ranges: [{ offset: 0, bytes: image }] }]);

@@ -15,6 +15,7 @@ import { assert } from '../base/assert.ts';
 import { redoPartBytesMax } from '../base/limits.ts';
 import { DeltaRanges } from './page-delta.ts';
 import { type Cursor, readVarint, varintBytesMax, writeVarint } from './varint.ts';
+import type { WordBuffer } from './word-buffer.ts';
 
 const pageSizeExponentMin = 9;
 const pageSizeExponentMax = 16;
@@ -183,22 +184,21 @@ export class RedoEncoder {
 
   /**
    * A page whose previous image the log already has: logged as the ranges that changed, or whole if that is shorter.
-   * The image is given as bytes and as words of the same memory. Returns false, and logs nothing, if nothing changed.
+   * `at` and `previousAt` are byte offsets of the images. Returns false, and logs nothing, if nothing changed.
    */
   changedPage(
     pgno: number,
-    image: Uint8Array,
-    imageWords: Int32Array,
+    image: WordBuffer,
     at: number,
-    previousWords: Int32Array,
+    previous: WordBuffer,
     previousAt: number,
   ): boolean {
     const ranges = this.#ranges;
-    ranges.find(imageWords, at >> 2, previousWords, previousAt >> 2, this.#pageBytes >> 2);
+    ranges.find(image, at >> 2, previous, previousAt >> 2, this.#pageBytes >> 2);
     const { count, bounds } = ranges;
     if (count === 0) return false;
     if (ranges.bytes + 2 * count >= this.#pageBytes) {
-      this.wholePage(pgno, image, at);
+      this.wholePage(pgno, image.bytes, at);
       return true;
     }
     this.#makeRoom();
@@ -210,14 +210,14 @@ export class RedoEncoder {
       const stop = bounds[index * 2 + 1] as number;
       this.#varint(start - end);
       this.#varint(stop - start);
-      this.#copy(image, at + start, stop - start);
+      this.#copy(image.bytes, at + start, stop - start);
       end = stop;
     }
     this.#pageCount++;
     return true;
   }
 
-  /** The body in parts of at most `redoPartBytesMax`, each with memory of its own. */
+  /** The body in parts of at most `redoPartBytesMax`. A body of a few KiB is one part and shares its memory. */
   finish(transactions: number, databasePages: number): Uint8Array<ArrayBuffer>[] {
     assert(this.#exponent > 0, 'a record was begun');
     assert(databasePages >= 1 && databasePages <= databasePagesMax, 'a database has pages');
@@ -227,7 +227,7 @@ export class RedoEncoder {
     const first = parts[0];
     const target = first ?? this.#out;
     for (let index = 0; index < headerBytes; index++) target[room + index] = this.#header[index] as number;
-    if (first === undefined) parts.push(copyOf(this.#out, room, this.#at));
+    if (first === undefined) parts.push(bodyOf(this.#out, room, this.#at));
     else {
       parts[0] = first.subarray(room);
       if (this.#at > 0) parts.push(copyOf(this.#out, 0, this.#at));
@@ -275,6 +275,17 @@ const shortCopyBytes = 48;
 
 const copyOf = (source: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> => {
   const copy = new Uint8Array(to - from);
+  copy.set(source.subarray(from, to));
+  return copy;
+};
+
+/** Bodies up to this size share memory; that of a larger one is its own, and may be handed to another thread. */
+const sharedBytesMax = 4_096;
+
+/** The same for a whole body: of a little one in memory shared with others, which costs a tenth to allocate. */
+const bodyOf = (source: Uint8Array, from: number, to: number): Uint8Array<ArrayBuffer> => {
+  if (to - from > sharedBytesMax) return copyOf(source, from, to);
+  const copy = Buffer.allocUnsafe(to - from);
   copy.set(source.subarray(from, to));
   return copy;
 };

@@ -4,12 +4,19 @@
  */
 import { blockReadBytes, groupBytesMax, readPositionsMax } from '../base/limits.ts';
 import type { LogChunk, LogPosition } from '../base/log-access.ts';
-import type { Lsn, Scn } from '../base/scalars.ts';
-import { blockHeaderBytes, blockIdOf, decodeBlockHeader } from '../codec/block-header.ts';
-import { type ClogProblem, decodeGroup, isProblem } from '../codec/clog.ts';
+import { lsn, type Lsn, type Scn } from '../base/scalars.ts';
+import { blockHeaderBytes, blockIdOf, blockStart, decodeBlockHeader } from '../codec/block-header.ts';
+import { type ClogProblem, decodeGroup, isProblem, problem } from '../codec/clog.ts';
+import type { ClosedGroup } from '../codec/group-builder.ts';
 import type { BlockStore } from './block-store.ts';
 
 const smallSlackBytes = 16_384;
+
+/**
+ * Log that is not what it should be. `at`: the end of the last group that is, if it is known; `isHeaderLost`: that is where
+ * its block begins, and the block does not say so any more.
+ */
+export type ReadProblem = ClogProblem & { readonly at?: LogPosition; readonly isHeaderLost?: boolean };
 
 export class BlockReader {
   readonly #store: BlockStore;
@@ -31,8 +38,9 @@ export class BlockReader {
   /**
    * Groups from the one that holds byte `from` on, up to `bytesMax` (at least one), inside one block and none beyond
    * `end`; `from` lies before `end`.
+   * @param groups gets the groups themselves
    */
-  async read(from: Lsn, bytesMax: number, end: Lsn): Promise<LogChunk | ClogProblem> {
+  async read(from: Lsn, bytesMax: number, end: Lsn, groups?: ClosedGroup[]): Promise<LogChunk | ReadProblem> {
     const cuts = this.#cuts;
     const near = await this.#near(from);
     if (isProblem(near)) return near;
@@ -52,7 +60,8 @@ export class BlockReader {
       while (position.lsn < end && blockIdOf(position.lsn, this.#store.blockBytes) === block && !isFull) {
         const group = decodeGroup(piece, offset, position);
         if (group.kind === 'problem') {
-          if (!group.incomplete || (offset === 0 && slack === groupBytesMax)) return group;
+          if (!group.incomplete || (offset === 0 && slack === groupBytesMax))
+            return { ...group, at: position };
           if (offset === 0) slack = groupBytesMax;
           break;
         }
@@ -64,6 +73,15 @@ export class BlockReader {
             from0 = offset;
           }
           bytes += group.bytes.length;
+          if (groups !== undefined) {
+            const { header, start: groupStart, end: groupEnd, bytes: groupBytes } = group;
+            groups.push({
+              start: groupStart,
+              end: groupEnd,
+              proposalId: header.proposalId,
+              bytes: groupBytes,
+            });
+          }
         }
         offset += group.bytes.length;
         position = group.end;
@@ -89,7 +107,7 @@ export class BlockReader {
   }
 
   /** The nearest known boundary at or before `from` in its block. */
-  async #near(from: Lsn): Promise<LogPosition | ClogProblem> {
+  async #near(from: Lsn): Promise<LogPosition | ReadProblem> {
     const block = blockIdOf(from, this.#store.blockBytes);
     let best: LogPosition | undefined;
     for (const known of this.#known) {
@@ -98,7 +116,27 @@ export class BlockReader {
     }
     if (best !== undefined) return best;
     const header = decodeBlockHeader(await this.#store.readFile(block, 0, blockHeaderBytes));
-    return isProblem(header) ? { ...header, lsn: from } : header.start;
+    if (isProblem(header)) {
+      const at = await this.#endOf(block - 1);
+      return { ...header, lsn: from, ...(at === undefined ? {} : { at, isHeaderLost: true }) };
+    }
+    return header.start.lsn <= from
+      ? header.start
+      : problem(from, `the log of block ${block} begins at LSN ${header.start.lsn}`);
+  }
+
+  /** Where the log of a block ends, which is where that of the next one begins; undefined: it cannot be read to its end. */
+  async #endOf(block: number): Promise<LogPosition | undefined> {
+    const { blockBytes } = this.#store;
+    const end = blockStart(block + 1, blockBytes);
+    if (block < 0 || !(await this.#store.list()).includes(block)) return undefined;
+    let position: LogPosition | undefined;
+    while (position === undefined || position.lsn < end) {
+      const chunk = await this.read(position?.lsn ?? lsn(end - 1), blockReadBytes, end);
+      if (isProblem(chunk)) return undefined;
+      position = chunk.end;
+    }
+    return position.lsn === end ? position : undefined;
   }
 
   /**

@@ -4,12 +4,14 @@
  * Blocks are made when the log reaches them and zero-filled ahead in growing steps, so that a log write changes no file
  * metadata and an idle stream costs little disk. A block file exists only after everything before it is durable: the
  * scanner relies on that. Writing never crosses a block. Full-disk errors are met before the log is touched (making a block, filling it
- * ahead): those are waited out; any other failed write is the owner's end.
+ * ahead): those are waited out, unless the log closes or is replaced; any other failed write is the owner's end.
+ *
+ * Must never: touch a file after it is closed, leave log behind a cut.
  */
 import { assert } from '../base/assert.ts';
 import { blockReadBytes, diskFullRetryMs, zeroFillBytesMax, zeroFillBytesMin } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
-import type { LogStreamId, Lsn } from '../base/scalars.ts';
+import { type LogStreamId, type Lsn, lsn } from '../base/scalars.ts';
 import {
   blockFileName,
   blockHeaderBytes,
@@ -31,6 +33,9 @@ export interface BlockStoreOptions {
   readonly blockBytes: number;
 }
 
+/** The log is being replaced: a write that found no room was not made, and will not be. */
+export class WriteGivenUp extends Error {}
+
 interface WriteBlock {
   readonly blockId: number;
   readonly file: DiskFile;
@@ -46,6 +51,11 @@ export class BlockStore {
   #filling: Promise<void> | undefined;
   #fillError: unknown;
   #isFull = false;
+  /** what a write does that finds no room */
+  #whenFull: 'wait' | 'fail' | 'give up' = 'wait';
+  /** ends the pause of a write that waits for room */
+  #wake: (() => void) | undefined;
+  #appending: Promise<void> | undefined;
   #isClosed = false;
 
   constructor(options: BlockStoreOptions) {
@@ -71,8 +81,25 @@ export class BlockStore {
     return names.map(blockIdOfFileName).filter(id => id !== undefined);
   }
 
-  /** Makes the groups durable; they start at `start` and stay inside one block. */
-  async append(start: LogPosition, parts: readonly Uint8Array[]): Promise<void> {
+  /** From here on a full disk is an error like any other, also to a write that waits for room now. */
+  endWaiting(): void {
+    this.#whenFull = 'fail';
+    this.#wake?.();
+  }
+
+  /** The log is being replaced: from here on, until it is removed, a write that finds no room ends with `WriteGivenUp`. */
+  giveUpWaiting(): void {
+    if (this.#whenFull === 'wait') this.#whenFull = 'give up';
+    this.#wake?.();
+  }
+
+  /** Makes the groups durable; they start at `start` and stay inside one block. One at a time. */
+  append(start: LogPosition, parts: readonly Uint8Array[]): Promise<void> {
+    this.#appending = this.#append(start, parts);
+    return this.#appending;
+  }
+
+  async #append(start: LogPosition, parts: readonly Uint8Array[]): Promise<void> {
     const { blockBytes } = this.#options;
     if (this.#fillError !== undefined) throw this.#fillError;
     const blockId = blockIdOf(start.lsn, blockBytes);
@@ -107,16 +134,20 @@ export class BlockStore {
     }
   }
 
-  /** Makes durable what the last block of a log that ends at `end` shows. */
-  async sync(end: Lsn): Promise<void> {
-    const last = (await this.list()).at(-1);
-    if (last === undefined) return;
-    assert(blockStart(last, this.blockBytes) <= end, 'no block lies behind the end of the log');
-    const file = await this.#options.disk.open(this.path(last), { create: false });
-    try {
-      await file.sync();
-    } finally {
-      await file.close();
+  /**
+   * Makes durable what the blocks of a log between `from` and `end` show: any of them may have been mended by a process that
+   * was killed before that was on the disk.
+   */
+  async sync(from: Lsn, end: Lsn): Promise<void> {
+    const oldest = blockIdOf(from, this.blockBytes);
+    for (const blockId of await this.list()) {
+      if (blockId < oldest || blockStart(blockId, this.blockBytes) > end) continue;
+      const file = await this.#options.disk.open(this.path(blockId), { create: false });
+      try {
+        await file.sync();
+      } finally {
+        await file.close();
+      }
     }
   }
 
@@ -132,14 +163,31 @@ export class BlockStore {
   /**
    * Nothing of the log at or behind `to` is left on disk. Later blocks go first, from the last one on, so that a
    * crash in between leaves a shorter log, never one with a hole.
+   * @param isHeaderLost the block that holds `to` has no good header, and nothing before `to` in it is needed
    */
-  async truncate(to: LogPosition): Promise<void> {
+  async truncate(to: LogPosition, isHeaderLost = false): Promise<void> {
     await this.#closeWriting();
     const blocks = await this.list();
     for (const blockId of blocks.toReversed()) {
       const isBehind = blockStart(blockId, this.blockBytes) >= to.lsn;
-      if (isBehind && blockId !== blocks[0]) await this.#options.disk.remove(this.path(blockId));
-      else if (blockId === blockIdOf(to.lsn, this.blockBytes)) await this.#erase(blockId, to.lsn);
+      const holdsCut = blockId === blockIdOf(to.lsn, this.blockBytes);
+      // Where the log begins its block stays, empty.
+      if (isBehind && !(holdsCut && blockId === blocks[0]))
+        await this.#options.disk.remove(this.path(blockId));
+      else if (holdsCut) {
+        await this.#erase(blockId, to.lsn);
+        if (isHeaderLost) await this.#writeHeader(blockId, to);
+      }
+    }
+  }
+
+  async #writeHeader(blockId: number, start: LogPosition): Promise<void> {
+    const { stream, incarnation, blockBytes } = this.#options;
+    const file = await this.#options.disk.open(this.path(blockId), { create: false });
+    try {
+      await file.writeDurable(0, [encodeBlockHeader({ stream, incarnation, blockId, blockBytes, start })]);
+    } finally {
+      await file.close();
     }
   }
 
@@ -149,14 +197,46 @@ export class BlockStore {
     await this.#erase(blockIdOf(from, this.blockBytes), from);
   }
 
+  /**
+   * Puts damaged log back in its place, durably: whole groups that begin at `start`, inside one block.
+   * @param withHeader the block has no good header: its log begins here
+   */
+  async restore(start: LogPosition, bytes: Uint8Array, withHeader: boolean): Promise<void> {
+    const { disk, stream, incarnation, blockBytes } = this.#options;
+    const blockId = blockIdOf(start.lsn, blockBytes);
+    assert(
+      blockIdOf(lsn(start.lsn + bytes.length - 1), blockBytes) === blockId,
+      'restored log lies in one block',
+    );
+    const file = await disk.open(this.path(blockId), { create: withHeader });
+    try {
+      if (withHeader)
+        await file.writeDurable(0, [encodeBlockHeader({ stream, incarnation, blockId, blockBytes, start })]);
+      await file.writeDurable(positionInBlock(start.lsn, blockBytes), [bytes]);
+    } finally {
+      await file.close();
+    }
+  }
+
+  /** Removes all blocks, from the last one on, so that a crash in between leaves no hole. */
+  async removeAll(): Promise<void> {
+    await this.#closeWriting();
+    for (const blockId of (await this.list()).toReversed()) await this.remove(blockId);
+    if (this.#whenFull === 'give up') this.#whenFull = 'wait';
+  }
+
   /** Removes a whole block from disk. */
   async remove(blockId: number): Promise<void> {
     assert(this.#writing?.blockId !== blockId, 'the block being written stays');
     await this.#options.disk.remove(this.path(blockId));
   }
 
+  /** Resolves when no write is under way any more. */
   async close(): Promise<void> {
     this.#isClosed = true;
+    this.endWaiting();
+    // Whoever asked for it hears how it ends.
+    await this.#appending?.catch(() => {});
     await this.#closeWriting();
   }
 
@@ -214,22 +294,33 @@ export class BlockStore {
     block.step = Math.min(block.step * 2, zeroFillBytesMax);
   }
 
-  /** Runs a step that touches no log bytes until the disk has room for it, or the store is closed. */
+  /** Runs a step that touches no log bytes until the disk has room for it, or nothing is waited for any more. */
   async #whileFull(step: () => Promise<void>): Promise<void> {
-    for (;;) {
-      try {
-        await step();
-        this.#isFull = false;
-        return;
-      } catch (error) {
-        if (!isDiskFull(error)) throw error;
+    try {
+      for (;;) {
+        try {
+          return await step();
+        } catch (error) {
+          if (!isDiskFull(error) || this.#whenFull === 'fail') throw error;
+          if (this.#whenFull === 'give up') throw new WriteGivenUp();
+        }
         this.#isFull = true;
-        if (!this.#isClosed)
-          await new Promise<void>(resolve => this.#options.clock.after(diskFullRetryMs, resolve));
-        // Another stream may own these files by now.
-        if (this.#isClosed) throw error;
+        await this.#pause();
       }
+    } finally {
+      this.#isFull = false;
     }
+  }
+
+  #pause(): Promise<void> {
+    return new Promise(resolve => {
+      const timer = this.#options.clock.after(diskFullRetryMs, () => this.#wake?.());
+      this.#wake = () => {
+        this.#wake = undefined;
+        timer.cancel();
+        resolve();
+      };
+    });
   }
 
   async #closeWriting(): Promise<void> {
@@ -240,4 +331,5 @@ export class BlockStore {
   }
 }
 
-const isDiskFull = (error: unknown): boolean => codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT';
+export const isDiskFull = (error: unknown): boolean =>
+  codeOf(error) === 'ENOSPC' || codeOf(error) === 'EDQUOT';

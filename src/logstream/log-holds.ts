@@ -1,4 +1,8 @@
-/** Named claims on a log: what they name, and everything behind it, is not recycled (L7). Bounded. */
+/**
+ * Named claims on a log: what they name, and everything behind it, is not recycled (L7).
+ *
+ * Must never: hold more than a bounded number, whoever asks.
+ */
 import { logHoldsMax } from '../base/limits.ts';
 import type { LogHold } from '../base/log-access.ts';
 import { type Lsn, lsn } from '../base/scalars.ts';
@@ -17,13 +21,16 @@ export class LogHolds {
     this.#onMoved = onMoved;
   }
 
-  get isFull(): boolean {
-    return this.#holds.size >= logHoldsMax;
-  }
-
-  add(name: string, from: Lsn): LogHold {
+  /**
+   * Undefined: there are as many as there may be.
+   * @param isOnly ends another hold of this name
+   */
+  add(name: string, from: Lsn, isOnly: boolean): LogHold | undefined {
+    const before = isOnly ? [...this.#holds].find(held => held.name === name) : undefined;
+    if (before === undefined && this.#holds.size >= logHoldsMax) return undefined;
     const hold: Hold = { name, from };
     this.#holds.add(hold);
+    if (before !== undefined && this.#holds.delete(before)) this.#onMoved();
     return {
       advance: to => {
         if (to <= hold.from) return;

@@ -17,7 +17,7 @@ import {
   decodeBlockHeader,
   positionInBlock,
 } from '../codec/block-header.ts';
-import { decodeGroup, decodeGroupHeader, groupHeaderBytes, isProblem } from '../codec/clog.ts';
+import { decodeGroup, decodeGroupHeader, type Group, groupHeaderBytes, isProblem } from '../codec/clog.ts';
 import type { MetaImage } from '../codec/meta-image.ts';
 import { extendHistory, lastProposal } from '../palf/proposal-history.ts';
 import type { BlockStore } from './block-store.ts';
@@ -27,103 +27,180 @@ const sectorBytes = 512;
 /** A write that was cut inside a sector (a killed process, not a disk) leaves at least this many zeros, mostly more. */
 const holeBytesMin = 64;
 
+/** What the good part of a log shows. */
+interface ScannedLog {
+  readonly end: LogPosition;
+  /** the furthest end that a later group's writer, or the base, proves to have been committed */
+  readonly committed: LogPosition;
+  /** ends of the groups behind `committed`, ascending */
+  readonly tail: readonly LogPosition[];
+  readonly history: readonly ProposalEra[];
+  /** oldest byte on disk */
+  readonly begin: Lsn;
+}
+
 export type ScanVerdict =
-  | {
+  | (ScannedLog & {
       /** `ok`: zeros follow. `torn-tail`: an unfinished write follows, to be erased before anything is written */
       readonly kind: 'ok' | 'torn-tail';
-      readonly end: LogPosition;
-      readonly history: readonly ProposalEra[];
-      /** oldest byte on disk */
-      readonly begin: Lsn;
       /** a block file whose creation was cut short, behind the end */
       readonly unborn: number | undefined;
-    }
-  | { readonly kind: 'corrupt' | 'missing' | 'foreign'; readonly lsn: Lsn; readonly what: string };
+    })
+  /** `end` is the end of the good part; what is wrong is there */
+  | (ScannedLog & Damage & { readonly lsn: Lsn })
+  | { readonly kind: 'foreign'; readonly lsn: Lsn; readonly what: string };
 
-/** Scans from the base of `meta` to the end. Throws only what the disk throws. */
-export async function scanLog(store: BlockStore, meta: MetaImage): Promise<ScanVerdict> {
+/**
+ * Restores damaged log: makes durable what belongs behind `end`, with a new block header if there `isHeaderLost`. False: it could not.
+ */
+export type Mend = (end: LogPosition, isHeaderLost: boolean) => Promise<boolean>;
+
+/** What is wrong behind the good part; `isHeaderLost`: the block that holds it has no good header. */
+interface Damage {
+  readonly kind: 'corrupt' | 'missing';
+  readonly what: string;
+  readonly isHeaderLost: boolean;
+}
+
+const corrupt = (what: string, isHeaderLost = false): Damage => ({ kind: 'corrupt', what, isHeaderLost });
+const missing = (what: string): Damage => ({ kind: 'missing', what, isHeaderLost: true });
+
+/**
+ * Scans from the base of `meta` to the end. Throws only what the disk throws.
+ * @param mend of a log that others have too: log below the base is not missed then, and damage behind it is mended where that can be done
+ */
+export async function scanLog(store: BlockStore, meta: MetaImage, mend?: Mend): Promise<ScanVerdict> {
+  const walk = new LogWalk(meta);
+  for (;;) {
+    const found =
+      (mend === undefined ? await findHole(store) : undefined) ?? (await scanOnce(store, meta, walk));
+    if (found.kind === 'foreign') return found;
+    const log = { ...walk.found(), begin: await firstByte(store, walk.end.lsn) };
+    if (!('what' in found)) return { ...log, ...found };
+    if (mend === undefined || !(await mend(walk.end, found.isHeaderLost)))
+      return { ...log, ...found, lsn: walk.end.lsn };
+  }
+}
+
+/** A block missing between others. */
+async function findHole(store: BlockStore): Promise<Damage | undefined> {
   const blocks = await store.list();
-  const first = blocks[0];
-  const { base } = meta;
-  let history = meta.history.filter(era => era.startLsn < base.lsn);
-  const last = blocks.at(-1);
-  if (first === undefined || last === undefined) {
-    if (meta.durableEnd > base.lsn) return { kind: 'missing', lsn: base.lsn, what: 'no block is there' };
-    return { kind: 'ok', end: base, history, begin: base.lsn, unborn: undefined };
-  }
-  const hole = blocks.findIndex((id, index) => id !== first + index);
-  if (hole > 0)
-    return {
-      kind: 'missing',
-      lsn: blockStart(first + hole, meta.blockBytes),
-      what: `block ${first + hole} is not there`,
-    };
-  const baseBlock = blockIdOf(base.lsn, meta.blockBytes);
-  // The base may be the very end of the last block, before the next one was made.
-  const startsBehind = last === baseBlock - 1 && base.lsn === blockStart(baseBlock, meta.blockBytes);
-  if (first > baseBlock || (last < baseBlock && !startsBehind))
-    return { kind: 'missing', lsn: base.lsn, what: `block ${baseBlock} is not there` };
+  const hole = blocks.findIndex((id, index) => id !== (blocks[0] ?? 0) + index);
+  return hole > 0 ? missing(`block ${(blocks[0] ?? 0) + hole} is not there`) : undefined;
+}
 
-  const oldest = decodeBlockHeader(await store.readFile(first, 0, blockHeaderBytes));
-  const begin = isProblem(oldest) ? blockStart(first, meta.blockBytes) : oldest.start.lsn;
-  let end = base;
-  for (let blockId = baseBlock; blockId <= last; blockId++) {
-    const wrong = await checkHeader(store, meta, blockId, end);
+type Found = { readonly kind: 'ok' | 'torn-tail'; readonly unborn: number | undefined };
+type Foreign = { readonly kind: 'foreign'; readonly lsn: Lsn; readonly what: string };
+
+/** Goes on from where `walk` stands to the end of the log, or to the first thing that is wrong. */
+async function scanOnce(
+  store: BlockStore,
+  meta: MetaImage,
+  walk: LogWalk,
+): Promise<Found | Damage | Foreign> {
+  const blocks = await store.list();
+  const last = blocks.at(-1);
+  const ok: Found = { kind: 'ok', unborn: undefined };
+  if (last === undefined) return meta.durableEnd > walk.end.lsn ? missing('no block is there') : ok;
+  const from = blockIdOf(walk.end.lsn, meta.blockBytes);
+  // The log may end at the very end of the last block, before the next one was made.
+  const isBetween = last === from - 1 && walk.end.lsn === blockStart(from, meta.blockBytes);
+  if (last < from && !isBetween) return missing(`block ${from} is not there`);
+  for (let blockId = from; blockId <= last; blockId++) {
+    if (!blocks.includes(blockId)) return missing(`block ${blockId} is not there`);
+    const wrong = await checkHeader(store, meta, blockId, walk.end);
+    if (wrong?.kind === 'foreign') return wrong;
     if (wrong !== undefined) {
-      const unfinished = blockId === last && wrong.kind === 'corrupt' && !(await hasLog(store, blockId));
-      if (!unfinished || meta.durableEnd > end.lsn) return wrong;
-      return { kind: 'ok', end, history, begin: blockId === first ? end.lsn : begin, unborn: blockId };
+      const isUnborn = blockId === last && !(await hasLog(store, blockId));
+      if (!isUnborn || meta.durableEnd > walk.end.lsn) return wrong;
+      return { kind: 'ok', unborn: blockId };
     }
-    const scanned = await scanBlock(store, end, history);
-    end = scanned.end;
-    history = [...scanned.history];
-    if (scanned.problem === undefined) continue;
-    if (blockId < last)
-      return { kind: 'corrupt', lsn: end.lsn, what: `${scanned.problem}, and a later block exists` };
-    if (meta.durableEnd > end.lsn)
-      return {
-        kind: 'corrupt',
-        lsn: end.lsn,
-        what: `${scanned.problem}, and the log was durable up to LSN ${meta.durableEnd}`,
-      };
-    const rest = await classifyRest(store, end);
-    if (!rest.isZero && !(await hasHole(store, end)))
-      return {
-        kind: 'corrupt',
-        lsn: end.lsn,
-        what: `${scanned.problem}, and no part of it is missing`,
-      };
+    const problem = await scanBlock(store, walk);
+    if (problem === undefined) continue;
+    if (blockId < last) return corrupt(`${problem}, and a later block exists`);
+    if (meta.durableEnd > walk.end.lsn)
+      return corrupt(`${problem}, and the log was durable up to LSN ${meta.durableEnd}`);
+    const rest = await classifyRest(store, walk.end);
+    if (!rest.isZero && !(await hasHole(store, walk.end)))
+      return corrupt(`${problem}, and no part of it is missing`);
     if (rest.provenBy !== undefined)
-      return {
-        kind: 'corrupt',
-        lsn: end.lsn,
-        what: `${scanned.problem}, and the group at LSN ${rest.provenBy} follows`,
-      };
-    return { kind: rest.isZero ? 'ok' : 'torn-tail', end, history, begin, unborn: undefined };
+      return corrupt(`${problem}, and the group at LSN ${rest.provenBy} follows`);
+    return { kind: rest.isZero ? 'ok' : 'torn-tail', unborn: undefined };
   }
-  if (meta.durableEnd > end.lsn)
-    return { kind: 'missing', lsn: end.lsn, what: `the log was durable up to LSN ${meta.durableEnd}` };
-  return { kind: 'ok', end, history, begin, unborn: undefined };
+  return meta.durableEnd > walk.end.lsn ? missing(`the log was durable up to LSN ${meta.durableEnd}`) : ok;
+}
+
+/** Oldest byte on disk from which on no block is missing up to `end`. */
+async function firstByte(store: BlockStore, end: Lsn): Promise<Lsn> {
+  const blocks = await store.list();
+  let first = blocks.findLast(id => blockStart(id, store.blockBytes) <= end);
+  if (first === undefined) return end;
+  while (blocks.includes(first - 1)) first -= 1;
+  const header = decodeBlockHeader(await store.readFile(first, 0, blockHeaderBytes));
+  // One that was never begun ends the log; whoever reads one that is damaged has to meet the damage.
+  const isBegun = first < blockIdOf(end, store.blockBytes);
+  if (isProblem(header)) return isBegun ? blockStart(first, store.blockBytes) : end;
+  return lsn(Math.min(end, header.start.lsn));
+}
+
+/** What the groups say, one after the other. */
+class LogWalk {
+  #end: LogPosition;
+  #history: readonly ProposalEra[];
+  #committed: LogPosition;
+  #tail: LogPosition[] = [];
+
+  constructor(meta: MetaImage) {
+    this.#end = meta.base;
+    // The database held everything up to there.
+    this.#committed = meta.base;
+    this.#history = meta.history.filter(era => era.startLsn < meta.base.lsn);
+  }
+
+  get end(): LogPosition {
+    return this.#end;
+  }
+
+  /** Takes the next group, or says why it cannot follow. */
+  add({ header, start, end }: Group): string | undefined {
+    if (header.proposalId < lastProposal(this.#history)) return 'the proposal id goes back';
+    this.#history = extendHistory(this.#history, header.proposalId, start.lsn);
+    if (header.committedEnd > this.#committed.lsn) this.#prove(header.committedEnd);
+    this.#end = end;
+    this.#tail.push(end);
+    return undefined;
+  }
+
+  found(): Omit<ScannedLog, 'begin'> {
+    return { end: this.#end, committed: this.#committed, tail: this.#tail, history: this.#history };
+  }
+
+  #prove(committed: Lsn): void {
+    const behind = this.#tail.findIndex(position => position.lsn > committed);
+    const proven = this.#tail.splice(0, behind < 0 ? this.#tail.length : behind);
+    this.#committed = proven.at(-1) ?? this.#committed;
+  }
 }
 
 /** Checks a block's header against the stream; `end` is where the scan stands, in this block or at its start. */
-async function checkHeader(store: BlockStore, meta: MetaImage, blockId: number, end: LogPosition) {
+async function checkHeader(
+  store: BlockStore,
+  meta: MetaImage,
+  blockId: number,
+  end: LogPosition,
+): Promise<Damage | Foreign | undefined> {
   const header = decodeBlockHeader(await store.readFile(blockId, 0, blockHeaderBytes));
-  const at = blockStart(blockId, meta.blockBytes);
-  if (isProblem(header)) return { kind: 'corrupt', lsn: at, what: header.what } as const;
+  if (isProblem(header)) return corrupt(header.what, true);
   const own =
     header.stream === meta.stream &&
     header.incarnation === meta.incarnation &&
     header.blockId === blockId &&
     header.blockBytes === meta.blockBytes;
-  if (!own)
-    return { kind: 'foreign', lsn: at, what: `block ${blockId} belongs to another log stream` } as const;
+  if (!own) return { kind: 'foreign', lsn: end.lsn, what: `block ${blockId} belongs to another log stream` };
   const continues =
     end.lsn > header.start.lsn ||
     (end.lsn === header.start.lsn && end.checksum === header.start.checksum && end.scn === header.start.scn);
-  return continues
-    ? undefined
-    : ({ kind: 'corrupt', lsn: at, what: `block ${blockId} does not continue the one before` } as const);
+  return continues ? undefined : corrupt(`block ${blockId} does not continue the one before`, true);
 }
 
 async function hasLog(store: BlockStore, blockId: number): Promise<boolean> {
@@ -140,6 +217,8 @@ const isZero = (bytes: Uint8Array): boolean => Buffer.alloc(bytes.length).equals
 async function hasHole(store: BlockStore, at: LogPosition): Promise<boolean> {
   const bytes = await store.read(at.lsn, groupBytesMax);
   const header = decodeGroupHeader(bytes, 0, at.lsn);
+  // Padding is zeros all through: a write of it that was cut behind its header looks whole.
+  if (!isProblem(header) && header.padding) return false;
   const recordBytes = groupHeaderBytes + (isProblem(header) ? 0 : header.payloadBytes);
   if (bytes.length < recordBytes) return true;
   const position = positionInBlock(at.lsn, store.blockBytes);
@@ -154,32 +233,24 @@ async function hasHole(store: BlockStore, at: LogPosition): Promise<boolean> {
   return isZero(bytes.subarray(recordBytes - endBytes, recordBytes));
 }
 
-/** Walks one block's groups from `start` on. No problem: the block is full. */
-async function scanBlock(
-  store: BlockStore,
-  start: LogPosition,
-  historyBefore: readonly ProposalEra[],
-): Promise<{ end: LogPosition; history: readonly ProposalEra[]; problem: string | undefined }> {
-  let end = start;
-  let history = historyBefore;
-  const blockEnd = blockStart(blockIdOf(start.lsn, store.blockBytes) + 1, store.blockBytes);
+/** Walks one block's groups to its end, or says what is wrong with the next one. */
+async function scanBlock(store: BlockStore, walk: LogWalk): Promise<string | undefined> {
+  const blockEnd = blockStart(blockIdOf(walk.end.lsn, store.blockBytes) + 1, store.blockBytes);
   for (;;) {
-    if (end.lsn === blockEnd) return { end, history, problem: undefined };
-    const bytes = await store.read(end.lsn, blockReadBytes + groupBytesMax);
+    if (walk.end.lsn === blockEnd) return undefined;
+    const bytes = await store.read(walk.end.lsn, blockReadBytes + groupBytesMax);
     let offset = 0;
     for (;;) {
-      const group = decodeGroup(bytes, offset, end);
+      const group = decodeGroup(bytes, offset, walk.end);
       if (group.kind === 'problem') {
         // A piece that ends inside a group is read on from that group; a file that ends there is not.
         if (group.incomplete && offset > 0) break;
-        return { end, history, problem: group.what };
+        return group.what;
       }
-      if (group.header.proposalId < lastProposal(history))
-        return { end, history, problem: 'the proposal id goes back' };
-      history = extendHistory(history, group.header.proposalId, end.lsn);
+      const wrong = walk.add(group);
+      if (wrong !== undefined) return wrong;
       offset += group.bytes.length;
-      end = group.end;
-      if (end.lsn === blockEnd) break;
+      if (walk.end.lsn === blockEnd) break;
     }
   }
 }

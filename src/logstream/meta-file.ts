@@ -1,6 +1,9 @@
 /**
  * The file of a log stream's meta image: two copies at fixed places, written one after the other, so that a crash can
  * hurt at most one and the other is good. Two bad copies are corruption, never "no meta yet" (L10).
+ *
+ * An image is in both copies before anybody acts on it, also one that is found after a crash: the copy that is behind
+ * would else be what is left when the other one is hurt, and what was promised since would be forgotten (E5).
  */
 import { metaImageBytesMax } from '../base/limits.ts';
 import { isProblem } from '../codec/clog.ts';
@@ -28,37 +31,48 @@ export class MetaFile {
     this.#path = `${directory}/${metaFileName}`;
   }
 
-  /** The newest good copy. Call once, before `write`. */
+  /** The newest good copy; the other one is made good. Call once, before `write`. */
   async read(): Promise<FoundMeta> {
     const bytes = await this.#disk.readFile(this.#path);
     if (bytes === undefined) return { kind: 'blank' };
-    const found: DecodedMeta[] = [];
+    const found: { readonly copy: number; readonly meta: DecodedMeta }[] = [];
     let what = 'the file is empty';
     for (let copy = 0; copy < metaCopies; copy++) {
       const meta = decodeMeta(bytes.subarray(copy * metaImageBytesMax, (copy + 1) * metaImageBytesMax));
       if (meta.kind === 'newer-meta') return { kind: 'newer', version: meta.version };
       if (isProblem(meta)) what = meta.what;
-      else found.push(meta);
+      else found.push({ copy, meta });
     }
-    const newest = found.sort((a, b) => b.sequence - a.sequence)[0];
-    if (newest !== undefined) {
-      this.#sequence = newest.sequence;
-      return { kind: 'found', image: newest.image };
+    const newest = found.map(({ meta }) => meta).sort((a, b) => b.sequence - a.sequence)[0];
+    if (newest === undefined) {
+      const secondCopy = bytes.subarray(metaImageBytesMax);
+      return secondCopy.every(byte => byte === 0) ? { kind: 'blank' } : { kind: 'corrupt', what };
     }
-    const secondCopy = bytes.subarray(metaImageBytesMax);
-    return secondCopy.every(byte => byte === 0) ? { kind: 'blank' } : { kind: 'corrupt', what };
+    this.#sequence = newest.sequence;
+    const good = found.filter(({ meta }) => meta.sequence === newest.sequence).map(({ copy }) => copy);
+    // What was read may be in the page cache alone, left there by a process that was killed.
+    await this.#put(newest.image, copy => !good.includes(copy), true);
+    return { kind: 'found', image: newest.image };
   }
 
   /** Makes an image durable in both copies. */
   async write(image: MetaImage): Promise<void> {
     this.#sequence += 1;
+    await this.#put(image, () => true);
+  }
+
+  /** @param syncs what is there is made durable first */
+  async #put(image: MetaImage, isWanted: (copy: number) => boolean, syncs = false): Promise<void> {
     // Always the whole place: the file never grows, so that a full disk does not stop a write.
     const bytes = new Uint8Array(metaImageBytesMax);
     bytes.set(encodeMeta(image, this.#sequence));
     const file: DiskFile = await this.#disk.open(this.#path, { create: true });
     try {
-      for (let copy = 0; copy < metaCopies; copy++)
+      if (syncs) await file.sync();
+      for (let copy = 0; copy < metaCopies; copy++) {
+        if (!isWanted(copy)) continue;
         await file.writeDurable(copy * metaImageBytesMax, [bytes]);
+      }
     } finally {
       await file.close();
     }

@@ -4,6 +4,8 @@
  * `POST /api/v1/<verb>` answers with JSON lines: any number of `{kind:'progress'}`, then exactly one
  * `{kind:'result'}` or `{kind:'error'}`. A caller that goes away does not stop the operation: role changes are
  * journaled and are continued, not abandoned. `GET /metrics` is Prometheus text, `GET /health` needs no token.
+ *
+ * The door may be open before the server serves: then it says so, and what is behind it changes when it does.
  */
 import { timingSafeEqual } from 'node:crypto';
 import { PassThrough } from 'node:stream';
@@ -11,20 +13,28 @@ import fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest }
 import { AssertionError } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import { httpBodyBytesMax } from '../base/limits.ts';
-import type { Operations, StepReport } from '../cluster/operations.ts';
+import type { ServerOperations } from '../cluster/cluster-operations.ts';
+import type { StepReport } from '../cluster/operations.ts';
 import type { Logger } from '../platform/logger.ts';
 import { type ApiVerb, apiVerbs } from './api-verbs.ts';
+
+/** What is behind the door. */
+export interface HttpApiBackend {
+  /** WAITING: not part of a cluster yet. STARTING: part of one since a moment ago, and opening what it has. */
+  readonly state: 'SERVING' | 'WAITING' | 'STARTING';
+  readonly operations: ServerOperations;
+  /** Prometheus text */
+  readonly metrics: () => Promise<string>;
+  /** facts of this server for `status`: addresses, version, uptime */
+  readonly serverInfo: () => object;
+}
 
 export interface HttpApiOptions {
   readonly host: string;
   readonly port: number;
   /** never logged */
   readonly token: string;
-  readonly operations: Operations;
-  /** Prometheus text */
-  readonly metrics: () => Promise<string>;
-  /** facts of this server for `status`: addresses, version, uptime */
-  readonly serverInfo: () => object;
+  readonly backend: HttpApiBackend;
   readonly logger: Logger;
   /** a broken invariant ends the process */
   readonly onFatal: (error: unknown) => void;
@@ -34,12 +44,19 @@ export class HttpApi {
   readonly #options: HttpApiOptions;
   readonly #app: FastifyInstance;
   readonly #expected: Buffer;
+  #backend: HttpApiBackend;
 
   constructor(options: HttpApiOptions) {
     this.#options = options;
+    this.#backend = options.backend;
     this.#expected = Buffer.from(`Bearer ${options.token}`);
     this.#app = fastify({ bodyLimit: httpBodyBytesMax, forceCloseConnections: true });
     this.#routes();
+  }
+
+  /** Requests that come from now on are for this; those that run go on as they are. */
+  serve(backend: HttpApiBackend): void {
+    this.#backend = backend;
   }
 
   /** Listens; resolves with the port. Throws OBS_SERVER_ADDRESS_IN_USE. */
@@ -76,15 +93,16 @@ export class HttpApi {
       const what = `there is no ${request.method} ${request.url.slice(0, 200)}`;
       this.#refuse(reply, new ObError('OBS_API_BAD_REQUEST', { what }), 404);
     });
-    this.#app.get('/health', () => ({ ok: true }));
+    this.#app.get('/health', () => ({ ok: true, state: this.#backend.state }));
     this.#app.get('/metrics', async (request, reply) => {
       if (!this.#authorized(request, reply)) return reply;
-      return reply.type('text/plain; version=0.0.4').send(await this.#options.metrics());
+      return reply.type('text/plain; version=0.0.4').send(await this.#backend.metrics());
     });
     this.#app.get('/api/v1', (request, reply) => {
       if (!this.#authorized(request, reply)) return reply;
       const verbs = Object.entries(apiVerbs).map(([verb, { changes }]) => ({ verb, changes }));
-      return reply.send({ ...this.#options.serverInfo(), verbs });
+      const { state } = this.#backend;
+      return reply.send({ state, ...this.#backend.serverInfo(), verbs });
     });
     this.#app.post<{ Params: { verb: string } }>('/api/v1/:verb', (request, reply) => {
       if (!this.#authorized(request, reply)) return reply;
@@ -104,11 +122,11 @@ export class HttpApi {
         if (!lines.destroyed) lines.write(`${JSON.stringify(line, jsonValue)}\n`);
       };
       const run = definition.run as (
-        o: Operations,
+        o: ServerOperations,
         v: unknown,
         p: (report: StepReport) => void,
       ) => Promise<unknown>;
-      run(this.#options.operations, parsed.data, report => send({ kind: 'progress', report }))
+      run(this.#backend.operations, parsed.data, report => send({ kind: 'progress', report }))
         .then(
           value => send({ kind: 'result', value: value ?? null }),
           (error: unknown) => send({ kind: 'error', error: this.#describe(error) }),

@@ -1,9 +1,14 @@
 /**
- * Prometheus metrics of a server, read from the same picture that `status` prints. Names carry units; a tenant is a
+ * Prometheus metrics of a server, read from the same picture that `status` prints, of its own replicas: each server is asked. Names carry units; a tenant is a
  * label, so that hundreds of them stay one series family each.
  */
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
-import type { Operations, TenantInfo } from '../cluster/operations.ts';
+import type { TenantInfo } from '../cluster/operations.ts';
+
+/** The replica here leads: it alone tells of its role, its standbys and its archive. */
+const leads = (info: TenantInfo): boolean => info.roleEpoch > 0;
+const ofLeader = (info: TenantInfo, value: number | undefined): number | undefined =>
+  leads(info) ? value : undefined;
 
 interface TenantGauge {
   readonly name: string;
@@ -15,20 +20,29 @@ interface TenantGauge {
 const tenantGauges: readonly TenantGauge[] = [
   {
     name: 'obstandby_tenant_primary',
-    help: '1 when the tenant is primary here',
-    value: info => Number(info.role === 'PRIMARY'),
+    help: '1 when the tenant is primary here; told where it leads',
+    value: info => ofLeader(info, Number(info.role === 'PRIMARY')),
   },
   {
     name: 'obstandby_tenant_writable',
     help: '1 when it takes writes',
-    value: info => Number(info.role === 'PRIMARY' && info.writesRefused === null),
+    value: info => ofLeader(info, Number(info.role === 'PRIMARY' && info.writesRefused === null)),
+  },
+  {
+    name: 'obstandby_replica_leads',
+    help: '1 when the replica on this server leads',
+    value: info => Number(leads(info)),
   },
   {
     name: 'obstandby_tenant_open',
     help: '0 when the tenant did not open at start: obstandby status tells why',
     value: info => Number(info.failure === null),
   },
-  { name: 'obstandby_tenant_role_epoch', help: 'role epoch', value: info => info.roleEpoch },
+  {
+    name: 'obstandby_tenant_role_epoch',
+    help: 'role epoch',
+    value: info => ofLeader(info, info.roleEpoch),
+  },
   {
     name: 'obstandby_tenant_log_end_bytes',
     help: 'committed end of the log (LSN)',
@@ -83,12 +97,12 @@ const tenantGauges: readonly TenantGauge[] = [
   {
     name: 'obstandby_followers_connected',
     help: 'standbys that pull now',
-    value: info => info.followers.filter(follower => follower.connected).length,
+    value: info => ofLeader(info, info.followers.filter(follower => follower.connected).length),
   },
 ];
 
-/** Returns the function that renders `/metrics`. */
-export function createMetrics(operations: Operations): () => Promise<string> {
+/** Returns the function that renders `/metrics`, of this server's own replicas. */
+export function createMetrics(tenantsHere: () => Promise<readonly TenantInfo[]>): () => Promise<string> {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const gauges = tenantGauges.map(row => ({
@@ -96,7 +110,7 @@ export function createMetrics(operations: Operations): () => Promise<string> {
     gauge: new Gauge({ name: row.name, help: row.help, labelNames: ['tenant'], registers: [registry] }),
   }));
   return async () => {
-    const tenants = await operations.tenants();
+    const tenants = await tenantsHere();
     for (const { row, gauge } of gauges) {
       gauge.reset();
       for (const info of tenants) {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import type { AccessMode, LogPosition } from '../base/log-access.ts';
 import { logStreamId, lsn, monoMs, nodeId, proposalId, scn } from '../base/scalars.ts';
+import { firstRecord, noVersion } from '../codec/config-record.ts';
 import type { MetaImage } from '../codec/meta-image.ts';
 import { PalfCore } from './core.ts';
 import type { PalfEffect, PalfOutcome } from './effects.ts';
@@ -11,23 +12,25 @@ const meta: MetaImage = {
   stream: logStreamId(1001),
   incarnation: 'test',
   blockBytes: 16_384,
-  proposalId: proposalId(4),
-  config: {
-    version: { proposalId: proposalId(0), sequence: 1 },
+  self: nodeId('self'),
+  promised: proposalId(4),
+  accepted: proposalId(0),
+  config: firstRecord({
     members: [nodeId('self')],
     learners: [],
-    arbiter: null,
-  },
-  accessMode: 'APPEND',
-  modeVersion: 1,
-  referenceScn: scn(0),
-  sealed: null,
+    accessMode: 'APPEND',
+    referenceScn: scn(0),
+  }),
+  cutApplied: noVersion,
   history: [],
   base: zero,
   checkpointLsn: lsn(0),
   durableEnd: lsn(0),
   truncateTo: null,
+  impaired: null,
+  mendings: 0,
 };
+const inMode = (accessMode: AccessMode) => ({ config: { ...meta.config, accessMode } });
 
 /** A core with a disk that completes when it is told to. */
 class Rig {
@@ -44,6 +47,9 @@ class Rig {
       meta: { ...meta, ...changes },
       end,
       history: changes.history ?? [],
+      committed: end,
+      tail: [],
+      corrupt: false,
     });
   }
 
@@ -62,11 +68,11 @@ class Rig {
   }
 
   /** Completes the oldest write; what it promised is let go after the core knows. */
-  complete(outcome: 'ok' | 'failed' = 'ok'): PalfEffect['kind'] | undefined {
+  complete(): PalfEffect['kind'] | undefined {
     const effect = this.pending.shift();
     if (effect === undefined || !('ioId' in effect)) return undefined;
-    this.feed({ kind: 'ioDone', ioId: effect.ioId, outcome });
-    if (effect.kind === 'persistMeta' && outcome === 'ok')
+    this.feed({ kind: 'ioDone', ioId: effect.ioId, outcome: 'ok' });
+    if (effect.kind === 'persistMeta')
       for (const reply of effect.thenReply) this.#answer(reply.token, reply.outcome);
     return effect.kind;
   }
@@ -103,7 +109,7 @@ class Rig {
 test('a core leads only after its new proposal id is durable, above every one it ever saw', () => {
   const rig = new Rig({ history: [{ proposalId: proposalId(9), startLsn: lsn(0) }] });
   const early = rig.propose();
-  expect(rig.replies.get(early)).toEqual({ kind: 'refused', refusal: { why: 'not-leader' } });
+  expect(rig.replies.get(early)).toEqual({ kind: 'refused', refusal: { why: 'not-leader', leader: null } });
   rig.settle();
   expect(rig.core.view()).toMatchObject({ role: 'leader', proposalId: 10 });
 });
@@ -127,14 +133,15 @@ test('one write is in flight; what is ordered meanwhile goes into the next', () 
   expect(rig.committed).toHaveLength(2);
 });
 
-test('a failed write silences the core', () => {
+test('while a write is not done nothing is committed, and no other begins', () => {
   const rig = new Rig().settle();
   rig.propose();
-  rig.complete('failed');
-  rig.propose();
-  expect(rig.pending).toEqual([]);
+  const { pending } = rig;
+  expect(pending).toHaveLength(1);
+  for (let count = 0; count < 3; count++) rig.propose();
+  rig.feed({ kind: 'wake' });
+  expect(pending).toHaveLength(1);
   expect(rig.committed).toEqual([]);
-  expect(rig.replies.size).toBe(1);
 });
 
 test('leaving APPEND waits for what is ordered, takes nothing more, and notes the exact end', () => {
@@ -152,7 +159,7 @@ test('leaving APPEND waits for what is ordered, takes nothing more, and notes th
 });
 
 test('entering APPEND starts a proposal of its own, and its SCNs are above the reference', () => {
-  const rig = new Rig({ accessMode: 'RAW_WRITE' }).settle();
+  const rig = new Rig(inMode('RAW_WRITE')).settle();
   const before = rig.core.view().proposalId;
   rig.mode('APPEND', 1, 5_000);
   rig.settle();
@@ -179,13 +186,13 @@ test('a mode changes only from the version named, and only to one that may follo
 });
 
 test('a log behind its database’s checkpoint does not become writable', () => {
-  const rig = new Rig({ accessMode: 'RAW_WRITE', checkpointLsn: lsn(50) }).settle();
+  const rig = new Rig({ ...inMode('RAW_WRITE'), checkpointLsn: lsn(50) }).settle();
   expect(rig.replies.get(rig.mode('APPEND'))).toMatchObject({ refusal: { why: 'behind-checkpoint' } });
 });
 
 test('a flashback is decided durably before a byte is cut, and never goes below the checkpoint', () => {
   const end: LogPosition = { lsn: lsn(500), scn: scn(50), checksum: 5 };
-  const rig = new Rig({ accessMode: 'FLASHBACK', checkpointLsn: lsn(120) }, end).settle();
+  const rig = new Rig({ ...inMode('FLASHBACK'), checkpointLsn: lsn(120) }, end).settle();
   const below = rig.flashback({ lsn: lsn(100), scn: scn(10), checksum: 1 });
   expect(rig.replies.get(below)).toEqual({ kind: 'refused', refusal: { why: 'below-base', base: 120 } });
   const cut: LogPosition = { lsn: lsn(200), scn: scn(20), checksum: 2 };
@@ -211,12 +218,97 @@ test('closing finishes what is ordered and writes the exact end', () => {
   expect(rig.replies.get(rig.propose())).toMatchObject({ refusal: { why: 'closed' } });
 });
 
-test('a core with one member refuses what needs several', () => {
-  const rig = new Rig().settle();
-  rig.feed({ kind: 'changeConfig', token: 50 });
-  rig.feed({ kind: 'transfer', target: nodeId('other'), token: 51 });
-  expect([rig.replies.get(50), rig.replies.get(51)]).toEqual([
-    { kind: 'refused', refusal: { why: 'single-member' } },
-    { kind: 'refused', refusal: { why: 'single-member' } },
-  ]);
+test('a database may tell what it is about to hold: no cut goes below, and the base follows when it does', () => {
+  const end: LogPosition = { lsn: lsn(500), scn: scn(50), checksum: 5 };
+  const rig = new Rig(inMode('FLASHBACK'), end).settle();
+  const advance = (base: LogPosition, checkpointLsn: number, token: number) => {
+    rig.feed({ kind: 'advanceBase', base, checkpointLsn: lsn(checkpointLsn), token });
+    rig.settle();
+    return rig.replies.get(token);
+  };
+  expect(advance(zero, 300, 90)).toEqual({ kind: 'base-advanced', base: zero });
+  const below = rig.flashback({ lsn: lsn(200), scn: scn(20), checksum: 2 });
+  expect(rig.replies.get(below)).toEqual({ kind: 'refused', refusal: { why: 'below-base', base: 300 } });
+  const base: LogPosition = { lsn: lsn(250), scn: scn(25), checksum: 3 };
+  expect(advance(base, 300, 91)).toEqual({ kind: 'base-advanced', base });
+  expect(rig.core.view()).toMatchObject({ base, checkpointLsn: 300 });
+  rig.flashback({ lsn: lsn(400), scn: scn(40), checksum: 4 });
+  expect(advance(end, 500, 92)).toMatchObject({ kind: 'refused' });
+});
+
+test('a sole voter names no proposal to its learners before that is durable', () => {
+  const core = new PalfCore();
+  const settle = (effects: readonly PalfEffect[], now: number): void => {
+    for (const effect of effects)
+      if ('ioId' in effect)
+        settle(core.step({ kind: 'ioDone', ioId: effect.ioId, outcome: 'ok' }, monoMs(now)), now);
+  };
+  const renewals = (now: number) =>
+    core
+      .step({ kind: 'wake' }, monoMs(now))
+      .flatMap(effect => (effect.kind === 'send' && effect.message.kind === 'renew' ? [effect.message] : []))
+      .map(({ proposal }) => proposal);
+  const config = { ...meta.config, accessMode: 'FLASHBACK' as const, learners: [nodeId('learner')] };
+  const boot = {
+    self: meta.self,
+    meta: { ...meta, config },
+    end: zero,
+    history: [],
+    committed: zero,
+    tail: [],
+  };
+  settle(core.step({ kind: 'boot', ...boot, corrupt: false }, monoMs(0)), 0);
+  expect(renewals(10_000)).toEqual([5]);
+  const { modeVersion: expectedModeVersion } = core.view();
+  const change = { to: 'APPEND', expectedModeVersion, referenceScn: scn(0), token: 1 } as const;
+  const writes = core.step({ kind: 'changeMode', ...change }, monoMs(10_001));
+  expect(core.view().promised).toBe(5);
+  expect(renewals(20_000)).toEqual([]);
+  settle(writes, 20_001);
+  expect(renewals(30_000)).toEqual([6]);
+});
+
+test('log that is cut off as a record of the arbiter is taken is not committed for that of its leader', () => {
+  const names = ['self', 'n2', 'n3', 'n4'].map(name => nodeId(name));
+  const arbiter = nodeId('z1');
+  const own = firstRecord({
+    members: names,
+    learners: [],
+    arbiter,
+    accessMode: 'APPEND',
+    referenceScn: scn(0),
+  });
+  const version = { proposalId: proposalId(5), sequence: 2 };
+  const start: LogPosition = { lsn: lsn(100), scn: scn(1), checksum: 1 };
+  const end: LogPosition = { lsn: lsn(200), scn: scn(2), checksum: 2 };
+  const core = new PalfCore();
+  const committed: number[] = [];
+  const feed = (input: PalfInput): void => {
+    for (const effect of core.step(input, monoMs(0)))
+      if (effect.kind === 'commitTo') committed.push(effect.end.lsn);
+  };
+  feed({
+    kind: 'boot',
+    self: nodeId('self'),
+    meta: { ...meta, accepted: proposalId(4), config: own },
+    end,
+    history: [],
+    committed: start,
+    tail: [end],
+    corrupt: false,
+  });
+  const record = { ...own, version };
+  feed({
+    kind: 'message',
+    from: arbiter,
+    message: { kind: 'record', proposal: proposalId(5), record, start, barrier: lsn(0) },
+  });
+  // The image with the record is not durable yet, and the log is not cut.
+  expect(core.view().maxLsn).toBe(200);
+  feed({
+    kind: 'message',
+    from: nodeId('n2'),
+    message: { kind: 'renew', proposal: proposalId(5), sentAt: monoMs(0), committed: lsn(300) },
+  });
+  expect(committed).toEqual([]);
 });

@@ -1,483 +1,596 @@
 /**
- * The consensus core of one log stream: `step(input, now) → effects`. Pure: no await, clock, randomness or IO; never
- * throws for what a disk or a peer does, only for broken invariants.
+ * The consensus core of one log stream's replica: `step(input, now) → effects`. Pure: no await, clock, randomness or IO;
+ * never throws for what a disk or a peer does, only for broken invariants.
  *
- * Decides who leads, what is ordered, what is committed, which access mode holds, where the log may be cut. With one
- * member, election is the durable ballot of the member itself and its own flush is the majority; the seats of several
- * members (messages, configuration, transfer) refuse.
+ * A replica follows (`elector`: whom it gives its word, when it stands itself; `receiver`, `record-acceptor`: how its log and
+ * record become the leader's), or stands (`candidacy`), or leads (`leadership`, with `leader-requests` and `hand-over` for what
+ * is asked of it). Here is who hears what, and what happens at the end of each step. Three numbers order everything: the
+ * promised proposal (nothing of a lower one is taken), the accepted proposal with the end of the log (whose log is the most
+ * recent), and the version of the record (who takes part, which mode, what was cut).
  *
- * Must never: say "durable" other than through the write that makes it so (L8), order an entry outside APPEND or a raw
- * group outside RAW_WRITE (M1), let the mode act before it is durable (M2), cut below the base (L7), use a proposal id
- * before it is durable (E5).
+ * With one member all of this is still what runs: its promise, its record and its word are one durable image, its own flush is
+ * the majority, its lease never ends, and it keeps no timer.
+ *
+ * Must never: say "durable" other than through the write that makes it so, or after it (L8); use a proposal that is not
+ * durable (E5); count anything of a term that is over.
  */
-import { assert, must, unreachable } from '../base/assert.ts';
-import { entryBodyBytesMax, metaRepliesMax } from '../base/limits.ts';
-import type { AccessMode, LogPosition, ProposalEra } from '../base/log-access.ts';
-import { type Lsn, lsn, type MonoMs, type ProposalId, proposalId, type Scn, scn } from '../base/scalars.ts';
-import type { MetaImage } from '../codec/meta-image.ts';
-import { mayFollow, takesEntries, takesFlashback, takesRawGroups } from './access-mode.ts';
-import type { PalfEffect, PalfOutcome, PalfRefusal, PalfReply } from './effects.ts';
+import { assert, unreachable } from '../base/assert.ts';
+import { lsn, type MonoMs, monoMs, type NodeId, type ProposalId } from '../base/scalars.ts';
+import type { PalfMessage, PalfMessageOf } from '../codec/palf-message.ts';
+import { Arbitration } from './arbitration.ts';
+import { Candidacy } from './candidacy.ts';
+import type { PalfEffect, PalfRefusal } from './effects.ts';
+import { Elector } from './elector.ts';
+import { HandOver } from './hand-over.ts';
 import type { PalfInput, Token } from './inputs.ts';
-import { cutHistory, extendHistory, lastProposal } from './proposal-history.ts';
-import { majorityEnd } from './quorum.ts';
-import { SlidingWindow } from './window.ts';
+import { LeaderRequests } from './leader-requests.ts';
+import { type ElectedLeader, Leadership, type Opening } from './leadership.ts';
+import { LogReplacement } from './log-replacement.ts';
+import { LogSource } from './log-source.ts';
+import { Outbox } from './outbox.ts';
+import { Receiver } from './receiver.ts';
+import { RecordAcceptor } from './record-acceptor.ts';
+import { type Boot, Replica } from './replica.ts';
+import { checkSettings, type PalfSettings, palfSettingsDefault } from './settings.ts';
+import { type PalfStage, type PalfView, palfView } from './view.ts';
 
-/** Read-only picture of a core, for state(), checkers and metrics. */
-export interface PalfView {
-  readonly role: 'leader' | 'follower';
-  readonly proposalId: ProposalId;
-  readonly accessMode: AccessMode;
-  readonly modeVersion: number;
-  readonly modeChanging: boolean;
-  readonly base: LogPosition;
-  readonly checkpointLsn: Lsn;
-  readonly committed: LogPosition;
-  readonly flushed: LogPosition;
-  readonly maxLsn: LogPosition['lsn'];
-  readonly maxScn: Scn;
-  readonly history: readonly ProposalEra[];
-  readonly sealed: LogPosition | null;
-  readonly pendingBytes: number;
-  readonly pendingGroups: number;
-  /** since when the oldest durable write has been in flight, or null */
-  readonly writingSince: MonoMs | null;
+/** What a booted replica consists of. */
+interface Parts {
+  readonly replica: Replica;
+  readonly elector: Elector;
+  readonly receiver: Receiver;
+  readonly acceptor: RecordAcceptor;
+  readonly source: LogSource;
+  readonly replacement: LogReplacement;
+  readonly arbitration: Arbitration;
 }
 
-type ModeChange = Extract<PalfInput, { kind: 'changeMode' }>;
-type Flashback = {
-  readonly cut: LogPosition;
-  readonly token: Token;
-  state: 'deciding' | 'cutting' | 'noting';
-};
+/** A leader's. */
+interface Term {
+  readonly leadership: Leadership;
+  readonly requests: LeaderRequests;
+  readonly handOver: HandOver;
+}
+
+type Asked<K extends PalfInput['kind']> = Extract<PalfInput, { kind: K }>;
 
 export class PalfCore {
-  #role: 'leader' | 'follower' = 'follower';
-  #window: SlidingWindow | undefined;
-  #committed: LogPosition | undefined;
-  /** eras of everything ordered, the unflushed included */
-  #history: readonly ProposalEra[] = [];
-
-  /** the durable meta image: what counts */
-  #meta: MetaImage | undefined;
-  /** the durable one with all pending changes */
-  #wanted: MetaImage | undefined;
-  #metaInFlight: { readonly ioId: number; readonly image: MetaImage; readonly startedAt: MonoMs } | undefined;
-  #metaReplies: PalfReply[] = [];
-  #metaChanged = false;
-
-  #modeChange: ModeChange | undefined;
-  #modePersisting = false;
-  #flashback: Flashback | undefined;
-  #truncateIo = 0;
+  readonly #settings: PalfSettings;
+  readonly #out = new Outbox();
+  #parts: Parts | undefined;
+  #candidacy: Candidacy | undefined;
+  #term: Term | undefined;
+  /** what was told to the outside */
+  #isLeader = false;
+  /** lease of the term before, while its leader opens another proposal: its voters keep their word to the same node */
+  #heldUntil: MonoMs = monoMs(0);
   #closing: Token | undefined;
   #isClosed = false;
-  #hasFailed = false;
+  /** in this step: what waits for the disk goes on */
+  #hasIoEnded = false;
+  /** the end of a turn came */
+  #isFlushDue = false;
+  /** in this step: a leader with an arbiter looks who counts */
+  #isArbitrationDue = false;
+  /** the wake-up that was asked for and did not come yet */
+  #armedAt: MonoMs | undefined;
+  /** one at the end of this turn was asked for: a timer, though it is due, may be late */
+  #isTurnArmed = false;
 
-  #rawWrites: { readonly token: Token; readonly end: LogPosition }[] = [];
-  #nextIoId = 1;
-  #flushStartedAt: MonoMs | undefined;
-  #wakeAsked = false;
-  #effects: PalfEffect[] = [];
+  constructor(settings: PalfSettings = palfSettingsDefault) {
+    checkSettings(settings);
+    this.#settings = settings;
+  }
 
   /** The only entry. Effects are to be carried out in order. */
   step(input: PalfInput, now: MonoMs): readonly PalfEffect[] {
-    assert(this.#effects.length === 0, 'step does not recurse');
-    if (this.#hasFailed) return [];
-    this.#dispatch(input, now);
-    const effects = this.#effects;
-    this.#effects = [];
-    return effects;
+    assert(this.#out.isEmpty, 'step does not recurse');
+    if (input.kind === 'boot') this.#boot(input, now);
+    else {
+      const parts = this.#booted;
+      parts.replica.now = now;
+      this.#dispatch(parts, input);
+    }
+    this.#endStep(this.#booted);
+    return this.#out.take();
   }
 
-  view(): PalfView {
-    const meta = must(this.#meta, 'meta after boot');
-    const window = must(this.#window, 'window after boot');
-    const committed = must(this.#committed, 'committed end after boot');
-    return {
-      role: this.#role,
-      proposalId: meta.proposalId,
-      accessMode: meta.accessMode,
-      modeVersion: meta.modeVersion,
-      modeChanging: this.#modeChange !== undefined,
-      base: meta.base,
-      checkpointLsn: meta.checkpointLsn,
-      committed,
-      flushed: window.flushed,
-      maxLsn: window.maxLsn,
-      maxScn: window.maxScn,
-      history: cutHistory(this.#history, committed.lsn),
-      sealed: meta.sealed,
-      pendingBytes: window.pendingBytes,
-      pendingGroups: window.pendingGroups,
-      writingSince: this.#flushStartedAt ?? this.#metaInFlight?.startedAt ?? null,
+  get #booted(): Parts {
+    assert(this.#parts !== undefined, 'a core boots first');
+    return this.#parts;
+  }
+
+  #boot(boot: Boot, now: MonoMs): void {
+    assert(this.#parts === undefined, 'a core boots once');
+    const replica = new Replica(boot, this.#settings, this.#out, now);
+    const elector = new Elector(replica, {
+      isFollowing: () => this.#isFollowing,
+      holdsLease: () => this.#term?.leadership.holdsLease === true,
+      stepDown: why => this.#stepDown(why),
+      prepare: released => this.#prepare(released, undefined),
+    });
+    const receiver = new Receiver(replica);
+    const acceptor = new RecordAcceptor(replica, receiver);
+    const replacement = new LogReplacement(replica, receiver);
+    this.#parts = {
+      replica,
+      elector,
+      receiver,
+      acceptor,
+      source: new LogSource(replica),
+      replacement,
+      arbitration: new Arbitration(replica),
     };
+    if (replica.isSoleVoter && replica.meta.wanted.impaired === null)
+      this.#prepare(0 as ProposalId, undefined);
   }
 
-  #dispatch(input: PalfInput, now: MonoMs): void {
+  // --- who hears what ---
+
+  #dispatch(parts: Parts, input: Exclude<PalfInput, { kind: 'boot' }>): void {
+    const { replica, source } = parts;
     switch (input.kind) {
-      case 'boot':
-        return this.#onBoot(input, now);
       case 'wake':
-        this.#wakeAsked = false;
-        return this.#startFlush(now);
+        return this.#onWake(parts);
       case 'ioDone':
-        return this.#onIoDone(input, now);
-      case 'propose':
-        return this.#onPropose(input, now);
-      case 'rawWrite':
-        return this.#onRawWrite(input, now);
-      case 'changeMode':
-        return this.#onChangeMode(input, now);
-      case 'flashback':
-        return this.#onFlashback(input, now);
-      case 'advanceBase':
-        return this.#onAdvanceBase(input, now);
-      case 'close':
-        return this.#onClose(input.token, now);
+        return this.#onIoDone(parts, input);
       case 'message':
-        // No member but this one: whatever it is, it is not for this log stream.
+        if (this.#isClosed || input.from === replica.self) return;
+        parts.arbitration.heard(input.from, input.message);
+        return this.#onMessage(parts, input.from, input.message);
+      case 'verdict':
+      case 'root-service':
+      case 'set-arbitration':
+        parts.arbitration.onNews(input);
+        checkSettings(replica.settings);
+        this.#isArbitrationDue = true;
         return;
+      case 'logRead':
+        if (this.#term?.leadership.onLogRead(input.readId, input.result) !== true)
+          source.onLogRead(input.readId, input.result);
+        return;
+      case 'propose':
+        return this.#ask(input.token, { why: 'mode-changing' }, ({ requests }) => requests.propose(input));
+      case 'rawWrite':
+        return this.#ask(input.token, { why: 'mode-changing' }, ({ requests }) => requests.rawWrite(input));
+      case 'changeMode':
+        return this.#ask(input.token, { why: 'busy' }, ({ requests }) => requests.changeMode(input));
+      case 'flashback':
+        return this.#ask(input.token, { why: 'busy' }, ({ requests }) => requests.flashback(input));
       case 'changeConfig':
+        return this.#ask(input.token, { why: 'busy' }, ({ requests }) => requests.changeConfig(input));
       case 'transfer':
-        return this.#refuse(input.token, { why: 'single-member' });
+        return this.#ask(input.token, { why: 'busy' }, ({ requests, handOver }) =>
+          requests.isBusy
+            ? this.#out.refuse(input.token, { why: 'busy' })
+            : handOver.request(input.target, input.token),
+        );
+      case 'setPriority':
+        replica.settings = { ...replica.settings, priority: input.priority };
+        checkSettings(replica.settings);
+        return;
+      case 'advanceBase':
+        return this.#onAdvanceBase(parts, input);
+      case 'beginRebuild':
+        return this.#onBeginRebuild(parts, input.token);
+      case 'finishRebuild':
+        return this.#onFinishRebuild(parts, input);
+      case 'close':
+        return this.#onClose(parts, input.token);
       default:
         unreachable(input);
     }
   }
 
-  // --- start ---
-
-  #onBoot(input: Extract<PalfInput, { kind: 'boot' }>, now: MonoMs): void {
-    assert(this.#meta === undefined, 'a core boots once');
-    assert(input.end.lsn >= input.meta.base.lsn, 'a log does not end before its base');
-    assert(input.meta.config.members.includes(input.self), 'a core is a member of its log stream');
-    this.#meta = input.meta;
-    this.#history = input.history;
-    this.#window = new SlidingWindow(input.end, input.meta.blockBytes);
-    this.#committed = input.end;
-    this.#wanted = { ...input.meta, proposalId: this.#nextProposal(), truncateTo: null };
-    this.#metaChanged = true;
-    this.#persistMeta(now);
+  /** Something only a leader does. `opening`: what it says while it opens another proposal. */
+  #ask(token: Token, opening: PalfRefusal, take: (term: Term) => void): void {
+    const { replica } = this.#booted;
+    if (this.#isClosed || this.#closing !== undefined) return this.#out.refuse(token, { why: 'closed' });
+    if (this.#term?.leadership.isLeading === true) return take(this.#term);
+    this.#out.refuse(token, this.#isLeader ? opening : { why: 'not-leader', leader: replica.leader });
   }
 
-  /** Above every ballot promised here and every era of the log, inherited ones included. */
-  #nextProposal(): ProposalId {
-    const promised = must(this.#wanted ?? this.#meta, 'meta').proposalId;
-    return proposalId(Math.max(promised, lastProposal(this.#history)) + 1);
-  }
-
-  // --- writing ---
-
-  #onPropose(input: Extract<PalfInput, { kind: 'propose' }>, now: MonoMs): void {
-    const { meta, window } = this.#booted();
-    const refusal = this.#notWritable(takesEntries(meta.accessMode));
-    if (refusal !== undefined) return this.#refuse(input.token, refusal);
-    const bytes = input.entry.body.reduce((sum, fragment) => sum + fragment.length, 0);
-    if (bytes > entryBodyBytesMax) return this.#refuse(input.token, { why: 'entry-too-large' });
-    if (!window.hasRoomFor(bytes)) return this.#refuse(input.token, { why: 'window-full' });
-    this.#history = extendHistory(this.#history, meta.proposalId, window.tail.lsn);
-    const floor = scn(Math.max(input.wall, meta.referenceScn + 1));
-    const ordered = window.order(input.entry, floor, this.#owner());
-    this.#reply(input.token, { kind: 'ordered', ...ordered });
-    this.#askFlush(now);
-  }
-
-  #onRawWrite(input: Extract<PalfInput, { kind: 'rawWrite' }>, now: MonoMs): void {
-    const { meta, window, committed } = this.#booted();
-    const refusal = this.#notWritable(takesRawGroups(meta.accessMode));
-    if (refusal !== undefined) return this.#refuse(input.token, refusal);
-    const { tail } = window;
-    if (input.start.lsn !== tail.lsn) return this.#refuse(input.token, { why: 'not-at-end', end: tail });
-    if (input.start.checksum !== tail.checksum || input.start.scn !== tail.scn)
-      return this.#refuse(input.token, { why: 'diverged', at: tail.lsn });
-    let era = lastProposal(this.#history);
-    for (const group of input.groups) {
-      if (group.header.proposalId < era)
-        return this.#refuse(input.token, { why: 'diverged', at: group.start.lsn });
-      era = group.header.proposalId;
-    }
-    const misplaced = window.firstMisplaced(input.groups);
-    if (misplaced !== undefined)
-      return this.#refuse(input.token, { why: 'block-boundary', at: misplaced.start.lsn });
-    const bytes = input.groups.reduce((sum, group) => sum + group.bytes.length, 0);
-    if (!window.hasRoomFor(bytes)) return this.#refuse(input.token, { why: 'window-full' });
-    const end = input.groups.at(-1)?.end ?? tail;
-    if (end.lsn === committed.lsn) return this.#reply(input.token, { kind: 'written', end });
-    for (const group of input.groups)
-      this.#history = extendHistory(this.#history, group.header.proposalId, group.start.lsn);
-    window.adopt(input.groups, committed.lsn);
-    this.#rawWrites.push({ token: input.token, end });
-    this.#askFlush(now);
-  }
-
-  /** Why nothing may be written now, or undefined. */
-  #notWritable(modeTakesIt: boolean): PalfRefusal | undefined {
-    if (this.#isClosed || this.#closing !== undefined) return { why: 'closed' };
-    if (this.#role !== 'leader') return { why: 'not-leader' };
-    if (this.#modeChange !== undefined) return { why: 'mode-changing' };
-    return modeTakesIt ? undefined : { why: 'access-mode', accessMode: this.#booted().meta.accessMode };
-  }
-
-  /** The flush begins at the end of this turn, so that everything ordered in one turn shares it. */
-  #askFlush(now: MonoMs): void {
-    if (this.#wakeAsked || this.#booted().window.isFlushing) return;
-    this.#wakeAsked = true;
-    this.#effects.push({ kind: 'wakeAt', at: now });
-  }
-
-  #startFlush(now: MonoMs): void {
-    const flush = this.#booted().window.startFlush(this.#nextIoId, this.#owner());
-    if (flush === undefined) return;
-    this.#nextIoId += 1;
-    this.#flushStartedAt = now;
-    this.#effects.push({ kind: 'appendLog', ...flush, thenSend: [] });
-  }
-
-  #owner() {
-    const { meta, committed } = this.#booted();
-    return { proposalId: meta.proposalId, committedEnd: committed.lsn };
-  }
-
-  // --- completions ---
-
-  #onIoDone(input: Extract<PalfInput, { kind: 'ioDone' }>, now: MonoMs): void {
-    if (input.outcome === 'failed') {
-      // Nothing is known about the disk any more: the driver ends the process, and this core says nothing more.
-      this.#hasFailed = true;
-      return;
-    }
-    if (input.ioId === this.#metaInFlight?.ioId) return this.#onMetaDurable(now);
-    if (input.ioId === this.#truncateIo) return this.#onTruncated(now);
-    const { window } = this.#booted();
-    window.finishFlush(input.ioId);
-    this.#flushStartedAt = undefined;
-    this.#startFlush(now);
-    this.#advanceCommit(majorityEnd([window.flushed]));
-    this.#afterDrain(now);
-  }
-
-  #advanceCommit(end: LogPosition): void {
-    const { committed } = this.#booted();
-    if (end.lsn <= committed.lsn) return;
-    this.#committed = end;
-    this.#effects.push({ kind: 'commitTo', end });
-    while (this.#rawWrites[0] !== undefined && this.#rawWrites[0].end.lsn <= end.lsn) {
-      const write = must(this.#rawWrites.shift(), 'raw write');
-      this.#reply(write.token, { kind: 'written', end: write.end });
+  #onMessage(parts: Parts, from: NodeId, message: PalfMessage): void {
+    const { elector, receiver, acceptor, source } = parts;
+    const leadership = this.#term?.leadership;
+    switch (message.kind) {
+      case 'canvass':
+        return elector.onCanvass(from, message);
+      case 'support':
+        return elector.onSupport(from, message);
+      case 'oppose':
+        return elector.onOppose(from, message);
+      case 'prepare':
+        return elector.onPrepare(from, message);
+      case 'promise':
+        this.#candidacy?.onPromise(from, message);
+        return leadership?.onPromise(from, message);
+      case 'reject':
+        return this.#onReject(parts, from, message);
+      case 'renewed': {
+        this.#candidacy?.onRenewed(from, message);
+        const peer = leadership?.onRenewed(from, message);
+        if (peer !== undefined && leadership?.isLeading === true) this.#term?.handOver.onAnswer(peer);
+        return;
+      }
+      case 'hand-over':
+        return elector.onHandOver(from, message);
+      case 'resign':
+        return elector.onResign(from, message);
+      case 'ack':
+        return leadership?.onAck(from, message);
+      case 'mismatch':
+        return leadership?.onMismatch(from, message);
+      case 'config-ack':
+        return leadership?.onConfigAck(from, message);
+      case 'fetch':
+        return source.onFetch(from, message);
+      case 'fetched':
+        return this.#candidacy?.onFetched(from, message);
+      case 'unfetched':
+        return this.#candidacy?.onUnfetched(from, message);
+      case 'renew':
+        if (!this.#follow(parts, from, message.proposal)) return;
+        elector.onRenew(from, message);
+        receiver.commit(message.committed);
+        return receiver.onQuiet(from);
+      case 'push':
+        if (this.#follow(parts, from, message.proposal)) receiver.onPush(from, message);
+        return;
+      case 'commit':
+        if (this.#follow(parts, from, message.proposal)) receiver.commit(message.committed);
+        return;
+      case 'config':
+        if (this.#follow(parts, from, message.proposal)) acceptor.onConfig(from, message);
+        return;
+      case 'record':
+        if (!this.#isFollowing || !acceptor.mayTakeRecord(from, message)) return;
+        elector.follows(message.record.version.proposalId);
+        return acceptor.takeRecord(message);
+      case 'rebuild':
+        if (this.#follow(parts, from, message.proposal)) receiver.onRebuild(from, message);
+        return;
+      case 'parted':
+        if (this.#follow(parts, from, message.proposal)) receiver.onParted(from, message);
+        return;
+      case 'mend':
+        if (this.#follow(parts, from, message.proposal)) receiver.onMend(message);
+        return;
+      default:
+        return unreachable(message);
     }
   }
 
-  /** What waits for everything ordered to be committed. */
-  #afterDrain(now: MonoMs): void {
-    if (!this.#booted().window.isEmpty) return;
-    if (this.#modeChange !== undefined && !this.#modePersisting) this.#persistMode(this.#modeChange, now);
-    if (this.#closing !== undefined && this.#modeChange === undefined && this.#flashback === undefined)
-      this.#persistClose(this.#closing, now);
+  /** A leader speaks: whether it is one for this replica. A higher proposal than the promised one is promised now. */
+  #follow({ replica, elector, receiver }: Parts, from: NodeId, proposal: ProposalId): boolean {
+    const { promised } = replica.meta.wanted;
+    if (proposal < promised) {
+      replica.out.send(from, { kind: 'reject', proposal, promised });
+      return false;
+    }
+    if (proposal > promised) {
+      this.#stepDown('another leads');
+      elector.follows(proposal);
+    }
+    // Nobody else leads in a proposal that this replica took for itself.
+    if (!this.#isFollowing) return false;
+    replica.leader = from;
+    receiver.follow(from, proposal);
+    return true;
   }
 
-  // --- meta image ---
-
-  #change(changes: Partial<MetaImage>, reply: PalfReply | undefined, now: MonoMs): void {
-    this.#wanted = { ...must(this.#wanted, 'wanted meta'), ...changes };
-    if (reply !== undefined) this.#metaReplies.push(reply);
-    this.#metaChanged = true;
-    this.#persistMeta(now);
+  #onReject({ replica, elector }: Parts, from: NodeId, message: PalfMessageOf<'reject'>): void {
+    replica.hearOf(message.promised);
+    this.#candidacy?.onReject(from, message);
+    const leadership = this.#term?.leadership;
+    if (leadership === undefined || message.proposal !== leadership.proposal) return;
+    if (message.promised <= leadership.proposal) return;
+    this.#stepDown('a higher proposal was promised');
+    elector.standStill(replica.settings.canvassMs);
   }
 
-  /** One image at a time; changes made meanwhile go into the next one together. */
-  #persistMeta(now: MonoMs): void {
-    if (this.#metaInFlight !== undefined || !this.#metaChanged) return;
-    const { window } = this.#booted();
-    const wanted = must(this.#wanted, 'wanted meta');
-    const image: MetaImage = {
-      ...wanted,
-      history: cutHistory(this.#history, wanted.truncateTo?.lsn ?? window.flushed.lsn),
-      durableEnd: lsn(Math.min(window.flushed.lsn, wanted.truncateTo?.lsn ?? window.flushed.lsn)),
+  // --- parts it plays ---
+
+  get #isFollowing(): boolean {
+    return this.#candidacy === undefined && this.#term === undefined;
+  }
+
+  #prepare(released: ProposalId, opening: Opening | undefined): void {
+    const { replica, elector, receiver } = this.#booted;
+    receiver.restart();
+    if (replica.isSoleVoter) return this.#leadAlone(opening);
+    this.#candidacy = new Candidacy(
+      replica,
+      {
+        lead: elected => this.#lead(elected),
+        giveUp: (why, retryMs) => this.#giveUp(why, retryMs),
+      },
+      { released, opening },
+    );
+    elector.votedForSelf(this.#candidacy.proposal);
+  }
+
+  /** The only voter needs nobody's promise: its own is durable together with its first record. */
+  #leadAlone(opening: Opening | undefined): void {
+    const { replica, elector } = this.#booted;
+    if (!replica.log.isFlushed) return elector.standStill(replica.settings.canvassMs);
+    const proposal = replica.nextProposal();
+    replica.raise(proposal);
+    elector.votedForSelf(proposal);
+    this.#lead({ proposal, opening, promises: new Map(), grantedAt: new Map() });
+  }
+
+  #lead(elected: ElectedLeader): void {
+    const { replica } = this.#booted;
+    this.#candidacy = undefined;
+    const leadership = new Leadership(
+      replica,
+      {
+        giveUp: (why, retryMs) => this.#giveUp(why, retryMs),
+        leads: () => {
+          this.#isLeader = true;
+        },
+      },
+      elected,
+    );
+    const handOver: HandOver = new HandOver(replica, leadership, {
+      handOver: target => this.#handOver(target),
+      get isBusy() {
+        return requests.isBusy;
+      },
+    });
+    const requests = new LeaderRequests(replica, leadership, {
+      open: opening => this.#open(opening),
+      get isHandingOver() {
+        return handOver.isUnderWay;
+      },
+    });
+    this.#term = { leadership, handOver, requests };
+    leadership.begin();
+  }
+
+  /** Another proposal of a leader that stays one. */
+  #open(opening: Opening): void {
+    this.#heldUntil = this.#leaseUntil;
+    this.#term?.leadership.end();
+    this.#term = undefined;
+    this.#prepare(0 as ProposalId, opening);
+  }
+
+  #handOver(target: NodeId): void {
+    const { replica, elector } = this.#booted;
+    const leadership = this.#term?.leadership;
+    assert(leadership !== undefined, 'a leader hands over');
+    this.#stepDown('handed over');
+    replica.out.send(target, { kind: 'hand-over', proposal: leadership.proposal });
+    elector.standStill(replica.settings.leaseMs);
+  }
+
+  #giveUp(why: string, retryMs: number): void {
+    this.#candidacy?.resign();
+    this.#term?.leadership.resign();
+    this.#stepDown(why);
+    this.#booted.elector.standStill(retryMs);
+  }
+
+  /** Back to following. What was ordered and not handed to the disk is forgotten, what was taken is abandoned. */
+  #stepDown(why: string): void {
+    if (this.#isFollowing) return;
+    const { replica, elector } = this.#booted;
+    const { out, log } = replica;
+    const opening = this.#candidacy?.opening ?? this.#term?.leadership.opening;
+    const proposal = this.#candidacy?.proposal ?? this.#term?.leadership.proposal;
+    assert(proposal !== undefined, 'who steps down has a proposal');
+    const term = this.#term;
+    this.#candidacy?.end();
+    term?.leadership.end();
+    this.#candidacy = undefined;
+    this.#term = undefined;
+    replica.lease.release(replica.self, proposal);
+    elector.freed();
+    log.dropUnsubmitted();
+    replica.leader = null;
+    out.trace({ event: 'step-down', proposalId: proposal, why });
+    if (this.#isLeader) {
+      this.#isLeader = false;
+      out.push({
+        kind: 'roleChanged',
+        role: 'follower',
+        proposalId: proposal,
+        startLsn: log.committed.lsn,
+        leader: null,
+      });
+    }
+    term?.requests.abandon();
+    term?.handOver.abandon();
+    if (opening !== undefined) out.reply(opening.token, { kind: 'abandoned' });
+  }
+
+  // --- writes ---
+
+  #onWake({ elector }: Parts): void {
+    this.#armedAt = undefined;
+    // The end of a turn, in which entries may have been taken, is no time to let go.
+    this.#isArbitrationDue = !this.#isTurnArmed;
+    this.#isTurnArmed = false;
+    this.#isFlushDue = true;
+    elector.tick();
+    this.#candidacy?.tick();
+    this.#term?.leadership.tick();
+  }
+
+  #onIoDone({ replica, receiver, replacement }: Parts, { ioId, outcome }: Asked<'ioDone'>): void {
+    const { meta, cutter, log } = replica;
+    if (outcome === 'given-up') replacement.giveUpWrite(ioId);
+    else if (meta.finish(ioId)) {
+      cutter.metaDurable(replica.now);
+      this.#term?.leadership.recordDurable();
+    } else if (log.finishFlush(ioId)) cutter.advance();
+    else assert(cutter.truncated(ioId), 'completions name IO that is under way');
+    if (this.#isFollowing) receiver.flushed();
+    this.#hasIoEnded = true;
+  }
+
+  /** One write at a time, none before the promise it is made under is durable, none while the log is cut. */
+  #startFlush({ replica, receiver }: Parts): void {
+    const { log, cutter, meta } = replica;
+    if (log.isFlushing || log.isFlushed || cutter.isBusy || !replica.isPromiseDurable) return;
+    const leadership = this.#term?.leadership;
+    const owner = {
+      proposalId: leadership?.proposal ?? meta.wanted.promised,
+      committedEnd: log.committed.lsn,
     };
-    this.#metaChanged = false;
-    this.#metaInFlight = { ioId: this.#nextIoId++, image, startedAt: now };
-    this.#effects.push({
-      kind: 'persistMeta',
-      ioId: this.#metaInFlight.ioId,
-      image,
-      thenSend: [],
-      thenReply: this.#metaReplies,
-    });
-    this.#metaReplies = [];
+    log.startFlush(owner, replica.now, end => (this.#isFollowing ? receiver.promise(end) : []));
+    leadership?.pump();
   }
 
-  #onMetaDurable(now: MonoMs): void {
-    const { image } = must(this.#metaInFlight, 'meta in flight');
-    const before = must(this.#meta, 'meta');
-    assert(image.proposalId >= before.proposalId, 'proposal ids never decrease');
-    assert(image.modeVersion >= before.modeVersion, 'mode versions never decrease');
-    this.#metaInFlight = undefined;
-    this.#meta = image;
-    if (image.modeVersion !== before.modeVersion) this.#onModeDurable(image);
-    if (this.#role === 'follower') this.#becomeLeader(image);
-    if (this.#flashback?.state === 'deciding' && image.truncateTo !== null) this.#startTruncate();
-    else if (this.#flashback?.state === 'noting' && image.truncateTo === null) this.#flashback = undefined;
-    this.#persistMeta(now);
-    this.#afterDrain(now);
+  // --- base, rebuild, close ---
+
+  #onAdvanceBase({ replica }: Parts, { token, base, checkpointLsn }: Asked<'advanceBase'>): void {
+    const { meta, log, cutter, out } = replica;
+    if (this.#isClosed) return out.refuse(token, { why: 'closed' });
+    // A flashback that was taken goes back to what the databases held then.
+    const opening = this.#candidacy?.opening ?? this.#term?.leadership.opening;
+    const isCutting = cutter.isBusy || (opening !== undefined && opening.cut !== null);
+    if (isCutting || meta.isFull || meta.wanted.impaired === 'rebuilding')
+      return out.refuse(token, { why: 'busy' });
+    // A cut may have come after the driver found this position.
+    if (checkpointLsn > log.committed.lsn)
+      return out.refuse(token, { why: 'not-at-end', end: log.committed });
+    assert(base.lsn <= checkpointLsn, 'the base is not behind the checkpoint');
+    // What a database is about to hold may be told first, with the base as it is; the base follows when it does.
+    const wanted = meta.wanted;
+    if (checkpointLsn <= wanted.checkpointLsn && base.lsn <= wanted.base.lsn)
+      return out.reply(token, { kind: 'base-advanced', base: wanted.base });
+    const furthest = base.lsn > wanted.base.lsn ? base : wanted.base;
+    meta.change({ base: furthest, checkpointLsn: lsn(Math.max(checkpointLsn, wanted.checkpointLsn)) });
+    meta.thenReply(token, { kind: 'base-advanced', base: furthest });
   }
 
-  #becomeLeader(image: MetaImage): void {
-    const { window } = this.#booted();
-    this.#role = 'leader';
-    this.#effects.push(
-      { kind: 'roleChanged', role: 'leader', proposalId: image.proposalId, startLsn: window.tail.lsn },
-      {
-        kind: 'trace',
-        trace: { event: 'leader', proposalId: image.proposalId, lsn: window.tail.lsn },
-      },
-    );
+  #onBeginRebuild({ replica, replacement }: Parts, token: Token): void {
+    if (this.#isClosed || this.#closing !== undefined) return this.#out.refuse(token, { why: 'closed' });
+    if (replacement.isBeginning) return this.#out.refuse(token, { why: 'busy' });
+    if (this.#isLeader || replica.isSoleVoter)
+      return this.#out.refuse(token, { why: 'is-leader', node: replica.self });
+    this.#giveUp('its log is replaced', 0);
+    replacement.begin(token);
   }
 
-  // --- access mode ---
-
-  #onChangeMode(input: ModeChange, now: MonoMs): void {
-    const { meta, window } = this.#booted();
-    const { token, to } = input;
-    if (this.#isClosed || this.#closing !== undefined) return this.#refuse(token, { why: 'closed' });
-    if (this.#role !== 'leader') return this.#refuse(token, { why: 'not-leader' });
-    if (this.#modeChange !== undefined || this.#flashback !== undefined)
-      return this.#refuse(token, { why: 'busy' });
-    if (input.expectedModeVersion !== meta.modeVersion)
-      return this.#refuse(token, { why: 'mode-version', actual: meta.modeVersion });
-    if (!mayFollow(meta.accessMode, to))
-      return this.#refuse(token, { why: 'mode-transition', from: meta.accessMode, to });
-    // A log that ends before what the database holds would write another history under it.
-    const { checkpointLsn } = must(this.#wanted, 'wanted meta');
-    if (to === 'APPEND' && window.tail.lsn < checkpointLsn)
-      return this.#refuse(token, { why: 'behind-checkpoint', end: window.tail.lsn, checkpointLsn });
-    this.#modeChange = input;
-    // From here on nothing new is ordered; what is under way is finished first, so that the seal is exact.
-    if (window.isEmpty) this.#persistMode(input, now);
+  #onFinishRebuild({ replacement }: Parts, input: Asked<'finishRebuild'>): void {
+    if (this.#isClosed || this.#closing !== undefined)
+      return this.#out.refuse(input.token, { why: 'closed' });
+    replacement.finish(input);
   }
 
-  #persistMode(change: ModeChange, now: MonoMs): void {
-    const { meta, committed, window } = this.#booted();
-    assert(window.isEmpty && committed.lsn === window.tail.lsn, 'the mode changes on a quiet log');
-    this.#modePersisting = true;
-    const modeVersion = meta.modeVersion + 1;
-    const opens = change.to === 'APPEND';
-    this.#change(
-      {
-        accessMode: change.to,
-        modeVersion,
-        sealed: opens ? null : meta.accessMode === 'APPEND' ? committed : meta.sealed,
-        ...(opens ? { proposalId: this.#nextProposal() } : {}),
-        referenceScn: scn(Math.max(meta.referenceScn, change.referenceScn)),
-      },
-      { token: change.token, outcome: { kind: 'mode-changed', modeVersion } },
-      now,
-    );
-  }
-
-  #onModeDurable(image: MetaImage): void {
-    this.#modeChange = undefined;
-    this.#modePersisting = false;
-    this.#effects.push({
-      kind: 'trace',
-      trace: {
-        event: 'access-mode',
-        accessMode: image.accessMode,
-        modeVersion: image.modeVersion,
-        proposalId: image.proposalId,
-        lsn: this.#booted().committed.lsn,
-      },
-    });
-  }
-
-  // --- flashback: decide durably, cut, note that it is done ---
-
-  #onFlashback(input: Extract<PalfInput, { kind: 'flashback' }>, now: MonoMs): void {
-    const { meta, committed, window } = this.#booted();
-    const { token, cut } = input;
-    if (this.#isClosed || this.#closing !== undefined) return this.#refuse(token, { why: 'closed' });
-    if (this.#modeChange !== undefined || this.#flashback !== undefined)
-      return this.#refuse(token, { why: 'busy' });
-    if (!takesFlashback(meta.accessMode))
-      return this.#refuse(token, { why: 'access-mode', accessMode: meta.accessMode });
-    const { checkpointLsn } = must(this.#wanted, 'wanted meta');
-    if (cut.lsn < checkpointLsn) return this.#refuse(token, { why: 'below-base', base: checkpointLsn });
-    assert(window.isEmpty, 'only a quiet log is cut');
-    if (cut.lsn >= committed.lsn) return this.#reply(token, { kind: 'flashed-back', end: committed });
-    this.#flashback = { cut, token, state: 'deciding' };
-    this.#change({ truncateTo: cut }, undefined, now);
-  }
-
-  #startTruncate(): void {
-    const flashback = must(this.#flashback, 'flashback');
-    flashback.state = 'cutting';
-    this.#truncateIo = this.#nextIoId++;
-    this.#effects.push({ kind: 'truncateLog', ioId: this.#truncateIo, to: flashback.cut });
-  }
-
-  #onTruncated(now: MonoMs): void {
-    const flashback = must(this.#flashback, 'flashback');
-    const { window, committed } = this.#booted();
-    this.#truncateIo = 0;
-    flashback.state = 'noting';
-    window.cut(flashback.cut);
-    this.#committed = flashback.cut;
-    this.#history = cutHistory(this.#history, flashback.cut.lsn);
-    this.#effects.push({
-      kind: 'trace',
-      trace: { event: 'flashback', from: committed.lsn, to: flashback.cut.lsn },
-    });
-    const outcome = { kind: 'flashed-back', end: flashback.cut } as const;
-    this.#change({ truncateTo: null }, { token: flashback.token, outcome }, now);
-  }
-
-  // --- base, close ---
-
-  #onAdvanceBase(input: Extract<PalfInput, { kind: 'advanceBase' }>, now: MonoMs): void {
-    const { committed } = this.#booted();
-    const { token, base } = input;
-    if (this.#isClosed) return this.#refuse(token, { why: 'closed' });
-    if (this.#flashback !== undefined || this.#metaReplies.length >= metaRepliesMax)
-      return this.#refuse(token, { why: 'busy' });
-    // A flashback may have cut the log after the driver found this position.
-    if (input.checkpointLsn > committed.lsn)
-      return this.#refuse(token, { why: 'not-at-end', end: committed });
-    const wanted = must(this.#wanted, 'wanted meta');
-    assert(base.lsn <= input.checkpointLsn, 'the base is not behind the checkpoint');
-    if (input.checkpointLsn <= wanted.checkpointLsn)
-      return this.#reply(token, { kind: 'base-advanced', base: wanted.base });
-    this.#change(
-      { base, checkpointLsn: input.checkpointLsn },
-      { token, outcome: { kind: 'base-advanced', base } },
-      now,
-    );
-  }
-
-  #onClose(token: Token, now: MonoMs): void {
-    if (this.#isClosed || this.#closing !== undefined) return this.#refuse(token, { why: 'closed' });
+  #onClose({ replica }: Parts, token: Token): void {
+    if (this.#isClosed || this.#closing !== undefined) return this.#out.refuse(token, { why: 'closed' });
     this.#closing = token;
-    this.#afterDrain(now);
+    replica.isClosing = true;
   }
 
   /** The exact end goes into the meta image: a log that ends earlier at the next start has lost bytes. */
-  #persistClose(token: Token, now: MonoMs): void {
+  #advanceClose({ replica }: Parts): void {
+    if (this.#closing === undefined) return;
+    const { leadership, requests } = this.#term ?? {};
+    if (replica.isSoleVoter) {
+      if (this.#isLeader && (leadership?.isLeading !== true || requests?.isBusy === true)) return;
+    } else {
+      const mayFinish = leadership?.isLeading === true && leadership.holdsLease;
+      if (mayFinish && !leadership.isDrained) return;
+      if (!this.#isFollowing) this.#giveUp('it closes', 0);
+    }
+    if (!replica.isLogQuiet) return;
+    const token = this.#closing;
     this.#closing = undefined;
     this.#isClosed = true;
-    const end = this.#booted().committed;
-    this.#change({}, { token, outcome: { kind: 'closed', end } }, now);
+    replica.meta.renew();
+    replica.meta.thenReply(token, { kind: 'closed', end: replica.log.committed });
   }
 
-  // --- small ---
+  // --- arbitration ---
 
-  #booted(): { meta: MetaImage; window: SlidingWindow; committed: LogPosition } {
-    assert(this.#meta !== undefined && this.#window !== undefined && this.#committed !== undefined, 'booted');
-    return { meta: this.#meta, window: this.#window, committed: this.#committed };
+  #arbitrate({ replica, arbitration }: Parts): void {
+    arbitration.observe();
+    const term = this.#term;
+    const isDue = this.#isArbitrationDue && term !== undefined && !term.handOver.isUnderWay;
+    this.#isArbitrationDue = false;
+    if (!isDue || this.#closing !== undefined) return;
+    const step = arbitration.decide(term.leadership);
+    if (step === undefined) return;
+    if (step.kind === 'let-go') {
+      replica.isMuted = true;
+      return this.#giveUp('the root service cannot be reached', replica.settings.leaseMs);
+    }
+    const { what, node } = step;
+    this.#out.trace({ event: what, proposalId: term.leadership.proposal, node });
+    term.leadership.propose(Arbitration.apply(step, term.leadership.agreed), () => {});
   }
 
-  #reply(token: Token, outcome: PalfOutcome): void {
-    this.#effects.push({ kind: 'reply', token, outcome });
+  // --- the end of a step ---
+
+  #endStep(parts: Parts): void {
+    const { replica, elector } = parts;
+    replica.eraseDamaged();
+    this.#candidacy?.advance();
+    this.#term?.leadership.advance();
+    this.#term?.requests.advance();
+    this.#term?.handOver.advance();
+    this.#arbitrate(parts);
+    if (this.#isFlushDue) replica.isFlushAsked = false;
+    if (this.#isFlushDue || this.#hasIoEnded) this.#startFlush(parts);
+    this.#isFlushDue = false;
+    this.#hasIoEnded = false;
+    parts.replacement.advance();
+    this.#advanceClose(parts);
+    elector.settle();
+    replica.meta.issue(replica.log, replica.now);
+    this.#askWake(parts);
   }
 
-  #refuse(token: Token, refusal: PalfRefusal): void {
-    this.#reply(token, { kind: 'refused', refusal });
+  /** Asks for the next wake-up, unless one comes no later: an early one finds nothing to do. */
+  #askWake({ replica, elector }: Parts): void {
+    if (this.#isClosed || this.#isTurnArmed) return;
+    if (replica.isFlushAsked) {
+      this.#isTurnArmed = true;
+      this.#out.push({ kind: 'wakeAt', at: replica.now });
+      return;
+    }
+    const times = [
+      elector.wakeAt,
+      this.#candidacy?.wakeAt,
+      this.#term?.leadership.wakeAt,
+      this.#term?.handOver.wakeAt,
+    ].filter(at => at !== undefined);
+    if (times.length === 0) return;
+    const at = monoMs(Math.min(...times));
+    if (this.#armedAt !== undefined && this.#armedAt <= at) return;
+    this.#armedAt = at;
+    this.#out.push({ kind: 'wakeAt', at });
+  }
+
+  // --- what is seen ---
+
+  get #leaseUntil(): MonoMs {
+    if (!this.#isLeader) return monoMs(0);
+    const leadership = this.#term?.leadership;
+    if (leadership?.isLeading === true) return leadership.leaseUntil;
+    return monoMs(Math.max(this.#heldUntil, leadership?.leaseUntil ?? 0));
+  }
+
+  view(): PalfView {
+    const { replica, elector } = this.#booted;
+    return palfView(replica, {
+      leadership: this.#term?.leadership,
+      isLeader: this.#isLeader,
+      isModeChanging: this.#term?.requests.isModeChanging === true,
+      leaseUntil: this.#leaseUntil,
+      stage: this.#stage(elector),
+    });
+  }
+
+  #stage(elector: Elector): PalfStage {
+    if (this.#candidacy !== undefined) return this.#candidacy.stage;
+    if (this.#term !== undefined) return this.#term.leadership.stage;
+    return elector.isCanvassing ? 'canvassing' : 'follower';
   }
 }

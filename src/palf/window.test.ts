@@ -4,8 +4,9 @@ import { windowBytesMax } from '../base/limits.ts';
 import type { EntryKind, LogPosition } from '../base/log-access.ts';
 import { lsn, proposalId, scn } from '../base/scalars.ts';
 import { blockHeaderBytes } from '../codec/block-header.ts';
-import { decodeGroups, groupHeaderBytes, isProblem } from '../codec/clog.ts';
+import { committedEndOf, decodeGroups, groupHeaderBytes, isProblem } from '../codec/clog.ts';
 import { EntryAssembler } from '../codec/entry-assembler.ts';
+import type { ClosedGroup } from '../codec/group-builder.ts';
 import { SlidingWindow } from './window.ts';
 
 const blockBytes = 16_384;
@@ -108,4 +109,42 @@ test('the window is full above its bytes, except for one entry alone', () => {
   window.order({ kind: 'redo', body: [Uint8Array.of(1)] }, scn(0), owner);
   expect(window.hasRoomFor(windowBytesMax * 2)).toBe(false);
   expect(window.hasRoomFor(1_000)).toBe(true);
+});
+
+test('groups of another replica go to the disk as they are, and are told down to what is durable before them', () => {
+  const leader = new SlidingWindow(at(0), blockBytes);
+  const groups: ClosedGroup[] = [];
+  for (let count = 0; count < 3; count++) {
+    // The leader knows each commit as it closes the next group.
+    const known = { proposalId: proposalId(3), committedEnd: leader.flushed.lsn };
+    leader.order({ kind: 'redo', body: [Uint8Array.of(count)] }, scn(0), known);
+    groups.push(...(leader.startFlush(count, known)?.groups ?? []));
+    leader.finishFlush(count);
+  }
+  const follower = new SlidingWindow(at(0), blockBytes);
+  follower.receive(groups);
+  expect(follower.groupsFrom(groups[1]?.start.lsn ?? lsn(0), 1)).toEqual([groups[1]]);
+  const written = follower.startFlush(1, owner)?.groups ?? [];
+  expect(written.map(group => committedEndOf(group.bytes))).toEqual([0, 0, 0]);
+  expect(groups.map(group => committedEndOf(group.bytes))).toEqual([0, ...ends(groups).slice(0, 2)]);
+  const decoded = decodeGroups(Buffer.concat(written.map(({ bytes }) => bytes)), at(0));
+  if (isProblem(decoded)) throw new Error(decoded.what);
+  expect(decoded.map(({ end }) => end)).toEqual(groups.map(({ end }) => end));
+});
+
+const ends = (groups: readonly ClosedGroup[]): number[] => groups.map(({ end }) => end.lsn);
+
+test('what was not handed to the disk can be forgotten, what was cannot', () => {
+  const told: number[] = [];
+  const window = new SlidingWindow(at(0), blockBytes, group => told.push(group.end.lsn));
+  const order = () => window.order({ kind: 'redo', body: [Uint8Array.of(1)] }, scn(0), owner);
+  order();
+  const flush = window.startFlush(1, owner);
+  order();
+  window.dropUnsubmitted();
+  expect(window.tail).toEqual(flush?.end);
+  expect(window.maxLsn).toBe(flush?.end.lsn);
+  expect(told).toEqual([flush?.end.lsn]);
+  window.finishFlush(1);
+  expect(window.isEmpty).toBe(true);
 });

@@ -1,7 +1,11 @@
 /**
- * The sliding window: log that has its place but is not durable yet. Hands out LSNs and SCNs, closes groups, and
- * decides what the next durable write holds. One write is in flight at a time; what is ordered meanwhile coalesces
- * into the next one, so the batch size follows the disk (feedback freeze).
+ * The sliding window: log that has its place but is not durable yet. Hands out LSNs and SCNs, closes groups, takes groups
+ * that others wrote, and decides what the next durable write holds. One write is in flight at a time; what is ordered
+ * meanwhile coalesces into the next one, so the batch size follows the disk (feedback freeze).
+ *
+ * A group's header says what its writer knew to be committed, and a scanner takes that as proof of what was durable before
+ * it. A leader may know commits of log that this replica writes only now, in the same write: such a header is told down to
+ * the start of the write, or a write that was torn would look like rot.
  *
  * Keeps L5 (accepted ≥ submitted ≥ flushed), L6 (no gaps, SCNs advance), L9 (bounded).
  */
@@ -17,7 +21,14 @@ import {
 import type { LogPosition, NewEntry } from '../base/log-access.ts';
 import { type Lsn, type ProposalId, type Scn, scn } from '../base/scalars.ts';
 import { blockRoom } from '../codec/block-header.ts';
-import { adoptGroup, type Group, groupHeaderBytes, paddingGroup } from '../codec/clog.ts';
+import {
+  adoptGroup,
+  committedEndOf,
+  type Group,
+  groupHeaderBytes,
+  paddingGroup,
+  withCommittedEnd,
+} from '../codec/clog.ts';
 import { entryHeadBytesMax } from '../codec/clog-entry.ts';
 import { type ClosedGroup, EntryBody, GroupBuilder } from '../codec/group-builder.ts';
 
@@ -43,9 +54,12 @@ export class SlidingWindow {
   #open: GroupBuilder | undefined;
   #closed: ClosedGroup[] = [];
   #inFlight: Flush | undefined;
+  readonly #onClosed: (group: ClosedGroup) => void;
 
-  constructor(end: LogPosition, blockBytes: number) {
+  /** @param onClosed told of every group that gets its place behind the tail, in order */
+  constructor(end: LogPosition, blockBytes: number, onClosed: (group: ClosedGroup) => void = () => {}) {
     this.#room = blockRoom(blockBytes);
+    this.#onClosed = onClosed;
     this.#tail = end;
     this.#flushed = end;
   }
@@ -75,6 +89,11 @@ export class SlidingWindow {
     return this.#inFlight !== undefined;
   }
 
+  /** Whether this is the write in flight. */
+  isWriting(ioId: number): boolean {
+    return this.#inFlight?.ioId === ioId;
+  }
+
   get pendingBytes(): number {
     return this.maxLsn - this.#flushed.lsn;
   }
@@ -90,8 +109,7 @@ export class SlidingWindow {
   }
 
   /**
-   * Orders an entry: its parts get LSNs and SCNs, above `scnFloor`. Returns where its last part ends, and whether
-   * groups were closed on the way (the era they begin is the caller's to note).
+   * Orders an entry: its parts get LSNs and SCNs, above `scnFloor`. Returns where its last part ends, and that one's SCN.
    */
   order(entry: NewEntry, scnFloor: Scn, owner: GroupOwner): { readonly endLsn: Lsn; readonly scn: Scn } {
     const body = new EntryBody(entry.body);
@@ -111,7 +129,9 @@ export class SlidingWindow {
   }
 
   /** The first of `groups` that does not lie inside one block of this log, if any. */
-  firstMisplaced(groups: readonly Group[]): Group | undefined {
+  firstMisplaced<G extends { readonly start: LogPosition; readonly bytes: Uint8Array }>(
+    groups: readonly G[],
+  ): G | undefined {
     return groups.find(group => {
       const left = this.#room - (group.start.lsn % this.#room) - group.bytes.length;
       return left < 0 || (left > 0 && left < groupHeaderBytes);
@@ -124,9 +144,40 @@ export class SlidingWindow {
     for (const group of groups) {
       assert(group.start.lsn === this.#tail.lsn, 'raw groups continue the log');
       const bytes = adoptGroup(group, committedEnd);
-      this.#closed.push({ start: group.start, end: group.end, proposalId: group.header.proposalId, bytes });
-      this.#tail = group.end;
+      this.#push({ start: group.start, end: group.end, proposalId: group.header.proposalId, bytes });
     }
+  }
+
+  /** Takes groups of this log that another replica has, which continue it. */
+  receive(groups: readonly ClosedGroup[]): void {
+    assert(this.#open === undefined, 'only one replica orders');
+    for (const group of groups) {
+      assert(group.start.lsn === this.#tail.lsn, 'received groups continue the log');
+      this.#push(group);
+    }
+  }
+
+  /** Groups that are not durable yet, from the one that starts at `from` on: not more than `bytesMax`, but one at least. */
+  groupsFrom(from: Lsn, bytesMax: number): readonly ClosedGroup[] {
+    const groups: ClosedGroup[] = [];
+    let bytes = 0;
+    const take = (group: ClosedGroup): boolean => {
+      if (group.start.lsn < from) return true;
+      if (groups.length > 0 && bytes + group.bytes.length > bytesMax) return false;
+      groups.push(group);
+      bytes += group.bytes.length;
+      return true;
+    };
+    for (const group of this.#inFlight?.groups ?? []) if (!take(group)) return groups;
+    for (const group of this.#closed) if (!take(group)) return groups;
+    return groups;
+  }
+
+  /** Forgets what was not handed to the disk. */
+  dropUnsubmitted(): void {
+    this.#open = undefined;
+    this.#closed = [];
+    this.#tail = this.#inFlight?.end ?? this.#flushed;
   }
 
   /** Starts the next durable write, if none is in flight and something waits. It stays inside one block. */
@@ -142,7 +193,12 @@ export class SlidingWindow {
       if (bytes + next.bytes.length > flushBytesMax || next.start.lsn % this.#room === 0) break;
       bytes += next.bytes.length;
     }
-    const groups = this.#closed.splice(0, count);
+    const written = this.#closed.splice(0, count);
+    const groups = written.map(group =>
+      committedEndOf(group.bytes) <= first.start.lsn
+        ? group
+        : { ...group, bytes: withCommittedEnd(group.bytes, group.start.lsn, first.start.lsn) },
+    );
     this.#inFlight = { ioId, start: first.start, end: must(groups.at(-1), 'last group').end, groups };
     return this.#inFlight;
   }
@@ -157,18 +213,35 @@ export class SlidingWindow {
     return flush;
   }
 
+  /** The write in flight was not made. */
+  giveUpFlush(ioId: number): void {
+    assert(this.isWriting(ioId), 'completions name the flush in flight');
+    this.#inFlight = undefined;
+  }
+
   /** Back to an earlier end; only while nothing is pending. */
   cut(to: LogPosition): void {
-    assert(this.isEmpty && to.lsn <= this.#flushed.lsn, 'only a quiet log is cut, and only backwards');
+    assert(to.lsn <= this.#flushed.lsn, 'a log is cut backwards');
+    this.restart(to);
+  }
+
+  /** The log goes on from another place; only while nothing is pending. */
+  restart(to: LogPosition): void {
+    assert(this.isEmpty, 'only a quiet log is cut');
     this.#tail = to;
     this.#flushed = to;
   }
 
   #closeOpen(owner: GroupOwner): void {
     const group = must(this.#open, 'open group').close(owner);
+    this.#open = undefined;
+    this.#push(group);
+  }
+
+  #push(group: ClosedGroup): void {
     this.#closed.push(group);
     this.#tail = group.end;
-    this.#open = undefined;
+    this.#onClosed(group);
   }
 
   /**
@@ -181,8 +254,7 @@ export class SlidingWindow {
     if (left - groupHeaderBytes < smallest) {
       const bytes = paddingGroup(this.#tail, left, owner);
       const end = { ...this.#tail, lsn: (this.#tail.lsn + left) as Lsn };
-      this.#closed.push({ start: this.#tail, end, proposalId: owner.proposalId, bytes });
-      this.#tail = end;
+      this.#push({ start: this.#tail, end, proposalId: owner.proposalId, bytes });
     }
     const room = this.#room - (this.#tail.lsn % this.#room);
     const bytesMax = Math.min(groupBytesMax, room - groupHeaderBytes);

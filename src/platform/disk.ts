@@ -66,8 +66,11 @@ export const nodeDisk: Disk = {
     const temporary = `${path}.tmp`;
     const handle = await fs.promises.open(temporary, 'w', 0o600);
     try {
-      await handle.writeFile(bytes);
-      await handle.sync();
+      await handle.writeFile(bytes).then(() => handle.sync());
+    } catch (error) {
+      // On a full disk what was written of it is room for others.
+      await handle.truncate().catch(() => {});
+      throw error;
     } finally {
       await handle.close();
     }
@@ -121,6 +124,9 @@ const durableFlags = constants.O_RDWR | constants.O_DSYNC;
 /** The system's error code of a failed file operation, or undefined. */
 export const codeOf = (error: unknown): string | undefined =>
   error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+/** Nothing was damaged, and there may be room later. */
+export const isNoRoom = (error: unknown): boolean => ['ENOSPC', 'EDQUOT'].includes(codeOf(error) ?? '');
 
 class NodeFile implements DiskFile {
   readonly path: string;

@@ -5,6 +5,7 @@
  */
 import { connect as connectTcp, createServer, isIP, type Server, type Socket } from 'node:net';
 import { connect as connectTls, createServer as createTlsServer } from 'node:tls';
+import { tlsHandshakeMs, tlsHandshakesMax } from '../base/limits.ts';
 
 export interface NetAddress {
   readonly host: string;
@@ -12,7 +13,7 @@ export interface NetAddress {
   readonly port: number;
 }
 
-/** PEM texts. Without `authorities` a client trusts the system's. */
+/** PEM texts. With `authorities` a server takes only clients that they have signed; without, a client trusts the system's. */
 export interface ServerTls {
   readonly certificate: string;
   readonly key: string;
@@ -21,6 +22,8 @@ export interface ServerTls {
 
 export interface ClientTls {
   readonly authorities?: string;
+  /** for servers that want to know who connects: those that have authorities themselves */
+  readonly own?: { readonly certificate: string; readonly key: string };
   /** the name the certificate must carry; the host connected to if absent */
   readonly serverName?: string;
 }
@@ -61,11 +64,11 @@ export interface Net {
 
 /** How long a closing connection may take to send what is queued. */
 const lingerMs = 5_000;
-/** How long a TLS client may take to introduce itself. */
-const tlsHandshakeMs = 10_000;
 
 const isLoopback = (address: string | undefined): boolean =>
   address !== undefined && (address === '::1' || /^(::ffff:)?127\./.test(address));
+
+const farEnd = (socket: Socket): string => `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
 
 class SocketConnection implements Connection {
   readonly remoteAddress: string;
@@ -76,7 +79,7 @@ class SocketConnection implements Connection {
 
   constructor(socket: Socket) {
     this.#socket = socket;
-    this.remoteAddress = `${socket.remoteAddress ?? '?'}:${socket.remotePort ?? 0}`;
+    this.remoteAddress = farEnd(socket);
     this.loopback = isLoopback(socket.remoteAddress);
     socket.setNoDelay(true);
     socket.on('error', error => {
@@ -132,6 +135,7 @@ function connect(address: NetAddress, options: { timeoutMs: number; tls?: Client
             minVersion: 'TLSv1.3',
             ...(isIP(serverName) === 0 ? { servername: serverName } : {}),
             ...(tls.authorities === undefined ? {} : { ca: tls.authorities }),
+            ...(tls.own === undefined ? {} : { cert: tls.own.certificate, key: tls.own.key }),
           });
     const failed = (error: Error): void => {
       clearTimeout(timer);
@@ -152,13 +156,51 @@ function connect(address: NetAddress, options: { timeoutMs: number; tls?: Client
   });
 }
 
+/**
+ * Connections whose TLS handshake is not through. It takes milliseconds: under a flood of connections that say nothing the one that
+ * has waited longest goes, and those who speak get through.
+ */
+class TlsStrangers {
+  readonly #max: number;
+  /** by the other end's address, oldest first */
+  readonly #sockets = new Map<string, Socket>();
+
+  constructor(connectionsMax: number) {
+    this.#max = Math.min(tlsHandshakesMax, Math.ceil(connectionsMax / 2));
+  }
+
+  came(socket: Socket): void {
+    if (this.#sockets.size >= this.#max) {
+      const [oldest] = this.#sockets;
+      if (oldest !== undefined) {
+        this.#sockets.delete(oldest[0]);
+        oldest[1].destroy();
+      }
+    }
+    const end = farEnd(socket);
+    this.#sockets.set(end, socket);
+    socket.once('close', () => {
+      if (this.#sockets.get(end) === socket) this.#sockets.delete(end);
+    });
+  }
+
+  /** `socket` is the secure one: it shares nothing but its ends with the one that came. */
+  introduced(socket: Socket): void {
+    this.#sockets.delete(farEnd(socket));
+  }
+}
+
 function listen(
   address: NetAddress,
   options: { connectionsMax: number; tls?: ServerTls },
   accept: (connection: Connection) => void,
 ): Promise<Listener> {
   const { tls } = options;
-  const accepted = (socket: Socket): void => accept(new SocketConnection(socket));
+  const strangers = new TlsStrangers(options.connectionsMax);
+  const accepted = (socket: Socket): void => {
+    strangers.introduced(socket);
+    accept(new SocketConnection(socket));
+  };
   const server: Server =
     tls === undefined
       ? createServer(accepted)
@@ -175,6 +217,7 @@ function listen(
           accepted,
         );
   server.maxConnections = options.connectionsMax;
+  if (tls !== undefined) server.on('connection', socket => strangers.came(socket));
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen(address.port, address.host, () => {

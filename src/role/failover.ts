@@ -1,8 +1,8 @@
 /**
  * Failover ("activate"): this standby becomes primary with what it has, because the primary is gone.
  *
- * Never: while the source answers, or when more may be missing than the bound allows, unless forced. What could not be
- * saved is said exactly: the cut is recorded with the decision (W4), and completed when the old primary's log is seen.
+ * Never: while the source answers, when more may be missing than the bound allows, or when log that is here could not be
+ * applied, unless forced. What could not be saved is said exactly: the cut is recorded with the decision (W4), and completed when the old primary's log is seen.
  */
 import { must } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
@@ -16,6 +16,7 @@ import {
   type RoleOperation,
   type RoleRow,
   type SiteAddress,
+  type SourceContact,
   withCancelled,
 } from './row.ts';
 import { giveUpFailover } from './rollback.ts';
@@ -89,21 +90,40 @@ function* refuseNewerChain(context: RoleContext, row: RoleRow, force: boolean): 
   if (head.epoch > row.epoch && head.site !== row.site) throw claimLost(row, head);
 }
 
+/** What is not applied is not there: the log is cut behind what is applied. */
 function judgeLag(context: RoleContext, order: ActivateOrder, local: LocalObservation): string {
+  if (!order.force) refuseUnapplied(local);
+  const cutAway =
+    local.end.lsn > local.appliedLsn
+      ? `; log from LSN ${local.appliedLsn} to ${local.end.lsn} is here and not applied: it is cut away`
+      : '';
   const { end, time } = local.contact;
   if (end === null || time === null) {
     if (order.maxLagMs !== null && !order.force) throw new ObError('OBS_ROLE_LAG_UNKNOWN');
-    return 'the end of the primary is not known';
+    return `the end of the primary is not known${cutAway}`;
   }
-  // The primary may have gone on for as long as it has not been heard; what it had then and we have not comes on top.
+  // The primary may have gone on for as long as it has not been heard; what it had then and is not applied comes on top.
   const silentMs = Math.max(0, (context.now() - time) / 1000);
-  const behindMs = end.lsn > local.end.lsn ? Math.max(0, (end.scn - local.end.scn) / 1000) : 0;
+  const known = laterOf(end, local.end);
+  const behindMs = known.lsn > local.appliedLsn ? Math.max(0, (known.scn - local.replayableScn) / 1000) : 0;
   const lagMs = Math.ceil(silentMs + behindMs);
   if (order.maxLagMs !== null && lagMs > order.maxLagMs && !order.force) {
     throw new ObError('OBS_ROLE_LAG_EXCEEDED', { lagMs, maxLagMs: order.maxLagMs });
   }
-  return `at most ${lagMs} ms of the primary are missing`;
+  return `at most ${lagMs} ms of the primary are missing${cutAway}`;
 }
+
+/** Log that could not be applied is not what a delay keeps back: nobody decided to lose it. */
+function refuseUnapplied({ applyProblem, appliedLsn, end }: LocalObservation): void {
+  if (applyProblem === null) return;
+  throw new ObError('OBS_ROLE_APPLY_STOPPED', { applied: appliedLsn, end: end.lsn, why: applyProblem });
+}
+
+type KnownEnd = NonNullable<SourceContact['end']>;
+
+/** The history of the primary is known as far as it told, or as its log is here. */
+const laterOf = (told: KnownEnd | null, here: KnownEnd): KnownEnd =>
+  told !== null && told.lsn > here.lsn ? told : { lsn: here.lsn, scn: here.scn };
 
 /** F1 and F2's record. Pulling goes on when the failover is refused. */
 export function* beginActivate(context: RoleContext, order: ActivateOrder): Procedure<RoleRow> {
@@ -119,7 +139,7 @@ export function* beginActivate(context: RoleContext, order: ActivateOrder): Proc
   const operation: RoleOperation = {
     ...newOperation(order.operationId, 'activate', context.now()),
     peer: source,
-    contact: local.contact,
+    contact: { ...local.contact, end: laterOf(local.contact.end, local.end) },
     forced: order.force,
     previousRecoveryUntilScn: before.recoveryUntilScn,
   };
@@ -158,7 +178,10 @@ export function* stopTakingLog(context: RoleContext, row: RoleRow): Procedure<Ro
 /** F3: what is behind the last whole transaction goes; there the new history starts. */
 export function* cutLog(context: RoleContext, row: RoleRow): Procedure<RoleRow> {
   const { operation } = current(row);
+  // Whoever goes on with a failover that another began must have applied what it cuts behind.
+  yield* call('local', 'stopPulling');
   const before = yield* call('local', 'observe');
+  if (!operation.forced) refuseUnapplied(before);
   if (before.accessMode !== 'FLASHBACK') {
     yield* call('local', 'changeMode', 'FLASHBACK', before.end.scn);
   }

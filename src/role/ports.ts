@@ -37,6 +37,8 @@ export interface LocalObservation {
   readonly appliedLsn: Lsn;
   /** whole transactions end here: a failover cuts the log after it */
   readonly replayableScn: Scn;
+  /** why log that is here is not applied, although it should be; null while all is well */
+  readonly applyProblem: string | null;
   readonly writable: boolean;
   readonly contact: SourceContact;
 }

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { createSecureContext } from 'node:tls';
 import type { ClientTls, ServerTls } from '../platform/net.ts';
-import { invalidConfig } from './config.ts';
+import { invalidConfig } from './config-file.ts';
 import type { ServerConfig } from './config-schema.ts';
 
 export interface Certificates {
@@ -14,40 +14,78 @@ export interface Certificates {
   readonly peer: ServerTls | null;
   /** towards other sites */
   readonly peerClient: ClientTls | null;
+  /** between the servers of the cluster */
+  readonly cluster: { readonly server: ServerTls; readonly client: ClientTls } | null;
 }
 
+type TlsFiles = Readonly<Record<'tlsCertFile' | 'tlsKeyFile', string | null>>;
+type TlsDoor = TlsFiles & { readonly tlsCaFile: string | null };
+
 /** Throws OBS_CONFIG_INVALID with every file that cannot be read or used. */
-export function readCertificates({ sql, peer }: Pick<ServerConfig, 'sql' | 'peer'>): Certificates {
-  const problems: string[] = [];
-  const read = (key: string, path: string | null): string | undefined => {
-    if (path === null) return undefined;
-    try {
-      return readFileSync(path, 'utf8');
-    } catch (error) {
-      problems.push(`${key}: cannot read ${path}: ${(error as NodeJS.ErrnoException).code ?? 'unknown'}`);
-      return undefined;
-    }
+export function readCertificates({
+  sql,
+  peer,
+  cluster,
+}: Pick<ServerConfig, 'sql' | 'peer' | 'cluster'>): Certificates {
+  const files = new CertificateFiles();
+  const peerTls = files.bothEnds('peer', peer);
+  const certificates: Certificates = {
+    sql: files.serverEnd('sql', sql),
+    peer: peerTls?.server ?? null,
+    peerClient: peerTls?.client ?? null,
+    cluster: files.bothEnds('cluster', cluster),
   };
-  const serverTls = (door: string, files: Record<'tlsCertFile' | 'tlsKeyFile', string | null>) => {
-    const certificate = read(`${door}.tlsCertFile`, files.tlsCertFile);
-    const key = read(`${door}.tlsKeyFile`, files.tlsKeyFile);
+  files.finish();
+  return certificates;
+}
+
+/** The same of an arbiter's one door. */
+export function readDoorCertificates(door: string, listen: TlsDoor): Certificates['cluster'] {
+  const files = new CertificateFiles();
+  const tls = files.bothEnds(door, listen);
+  files.finish();
+  return tls;
+}
+
+class CertificateFiles {
+  readonly #problems: string[] = [];
+
+  serverEnd(door: string, { tlsCertFile, tlsKeyFile }: TlsFiles): ServerTls | null {
+    const certificate = this.#read(`${door}.tlsCertFile`, tlsCertFile);
+    const key = this.#read(`${door}.tlsKeyFile`, tlsKeyFile);
     if (certificate === undefined || key === undefined) return null;
     try {
       createSecureContext({ cert: certificate, key });
     } catch {
       // The library's words may quote the file; the key stays unsaid.
-      problems.push(`${door}.tlsCertFile, ${door}.tlsKeyFile: are no PEM certificate with its private key`);
+      this.#problems.push(
+        `${door}.tlsCertFile, ${door}.tlsKeyFile: are no PEM certificate with its private key`,
+      );
     }
     return { certificate, key };
-  };
-  const authorities = read('peer.tlsCaFile', peer.tlsCaFile);
-  const trusted = authorities === undefined ? {} : { authorities };
-  const peerTls = serverTls('peer', peer);
-  const certificates: Certificates = {
-    sql: serverTls('sql', sql),
-    peer: peerTls === null ? null : { ...peerTls, ...trusted },
-    peerClient: peerTls === null ? null : trusted,
-  };
-  if (problems.length > 0) throw invalidConfig(problems);
-  return certificates;
+  }
+
+  /** Both ends of what connects servers: each shows its certificate where authorities are asked about it. */
+  bothEnds(door: string, files: TlsDoor): Certificates['cluster'] {
+    const own = this.serverEnd(door, files);
+    const authorities = this.#read(`${door}.tlsCaFile`, files.tlsCaFile);
+    const trusted = authorities === undefined ? {} : { authorities };
+    return own === null ? null : { server: { ...own, ...trusted }, client: { own, ...trusted } };
+  }
+
+  /** Throws OBS_CONFIG_INVALID. */
+  finish(): void {
+    if (this.#problems.length > 0) throw invalidConfig(this.#problems);
+  }
+
+  #read(key: string, path: string | null): string | undefined {
+    if (path === null) return undefined;
+    try {
+      return readFileSync(path, 'utf8');
+    } catch (error) {
+      const why = (error as NodeJS.ErrnoException).code ?? 'unknown';
+      this.#problems.push(`${key}: cannot read ${path}: ${why}`);
+      return undefined;
+    }
+  }
 }

@@ -1,42 +1,39 @@
 /**
  * The composition root: the only place that makes platform objects and wires the layers. Opens from the bottom up — data
- * directory, workers, sys tenant, tenants, doors — and closes in reverse. A fatal error (a failed disk, a broken
+ * directory, the links with the other servers, workers, sys tenant, tenants, doors — and closes in reverse. A fatal error (a failed disk, a broken
  * invariant) ends the process at once: what was acknowledged is in the log, and a restart recovers from it.
  */
 import { readFileSync } from 'node:fs';
 import { isObError, ObError } from '../base/errors.ts';
-import { logStreamId } from '../base/scalars.ts';
-import { ControlPlane } from '../cluster/control-plane.ts';
-import { SecretBox } from '../cluster/secret-box.ts';
 import { SiteNames } from '../cluster/site-names.ts';
-import { SysStore } from '../cluster/sys-store.ts';
-import { tenantPaths } from '../cluster/tenant-paths.ts';
-import { TenantRegistry } from '../cluster/tenant-registry.ts';
-import type { UnitHost } from '../cluster/unit-host.ts';
-import { LogStream } from '../logstream/log-stream.ts';
-import { HttpApi } from '../ops/http-api.ts';
+import { NodeLinks } from '../logstream/peers/node-links.ts';
+import { HttpApi, type HttpApiBackend } from '../ops/http-api.ts';
 import { createMetrics } from '../ops/metrics.ts';
 import { nodeClock } from '../platform/clock.ts';
-import { codeOf, nodeDisk } from '../platform/disk.ts';
+import { nodeDisk } from '../platform/disk.ts';
 import { type LevelledLogger, nodeLogger, type Logger } from '../platform/logger.ts';
 import { nodeNet } from '../platform/net.ts';
 import { nodeRandom } from '../platform/random.ts';
 import { MysqlFrontEnd } from '../sql/front-end.ts';
 import { holds } from '../sql/privileges.ts';
 import { createStatementServices } from '../sql/statement-services.ts';
-import { createInitialUsers, readUser } from '../sql/users.ts';
+import { readUser } from '../sql/users.ts';
 import type { ServerRow } from '../sql/views/view-definitions.ts';
 import { LogServer } from '../standby/network/log-server.ts';
-import { type TenantEngine } from '../tenant/engine.ts';
 import { provePages } from '../tenant/pages/self-test.ts';
-import { openTenantEngine } from '../tenant/sqlite-engine.ts';
 import { WorkerPool } from '../tenant/worker-pool.ts';
-import { readCertificates } from './certificates.ts';
+import { parseAddress } from '../standby/restore-source.ts';
+import { siteAddressText } from '../standby/site-address.ts';
+import { type Certificates, readCertificates } from './certificates.ts';
+import { type ClusterIdentity, clusterIdentity } from './cluster-identity.ts';
 import { watchConfig } from './config-watch.ts';
 import type { ServerConfig } from './config-schema.ts';
 import { frontEndLimitsOf, reloadableLimits, reloadableSettings, unitSettings } from './live-settings.ts';
 import { type DataDirectory, openDataDirectory } from './data-directory.ts';
-import { type SysTenant, peerDirectory, sqlDirectory, sysTenantId } from './tenant-access.ts';
+import { joinCluster, type JoinedCluster } from './join-cluster.ts';
+import { peerDirectory, sqlDirectory } from './tenant-access.ts';
+import { nodesOf, TenantParts } from './tenant-parts.ts';
+import { listening } from './listening.ts';
 
 export interface ServerAddresses {
   readonly sqlAddress: string;
@@ -55,6 +52,8 @@ export interface StartOptions {
   readonly config: ServerConfig;
   /** watched for changes of reloadable keys */
   readonly configPath: string;
+  /** it waits to become part of a cluster: the API door alone is open */
+  readonly onWaiting?: (addresses: { readonly httpAddress: string }) => void;
 }
 
 const viewTimeoutMs = 10_000;
@@ -85,14 +84,17 @@ class Closers {
   }
 }
 
-/** Starts a server. Throws OBS_SERVER_*, OBS_LOG_*, OBS_TENANT_*; nothing is left running then. */
-export async function startServer({ config, configPath }: StartOptions): Promise<RunningServer> {
+/**
+ * Starts a server; null when it was told to end while it waited to become part of a cluster. Throws OBS_SERVER_*,
+ * OBS_LOG_*, OBS_TENANT_*, OBS_CLUSTER_*; nothing is left running then.
+ */
+export async function startServer(options: StartOptions): Promise<RunningServer | null> {
   // Whatever is made from here on, SQLite's files included, is for this user alone.
   process.umask(0o077);
-  const logger = nodeLogger(config.logLevel);
+  const logger = nodeLogger(options.config.logLevel);
   const closers = new Closers(logger);
   try {
-    return await start(config, configPath, logger, closers);
+    return await start(options, logger, closers);
   } catch (error) {
     await closers.closeAll();
     throw error;
@@ -100,67 +102,81 @@ export async function startServer({ config, configPath }: StartOptions): Promise
 }
 
 async function start(
-  config: ServerConfig,
-  configPath: string,
+  options: StartOptions,
   logger: LevelledLogger,
   closers: Closers,
-): Promise<RunningServer> {
+): Promise<RunningServer | null> {
+  const { config, configPath } = options;
   const startedAt = nodeClock.now();
   const { version } = readPackage();
   const certificates = readCertificates(config);
   const directory = await openDataDirectory(config.dataDirectory, nodeDisk, nodeRandom, Date.now());
   closers.add('data directory', () => directory.release());
   const onFatal = fatal(logger, directory);
+  const stop = stopOnce(logger, closers);
   // What capture and apply rely on holds for this machine's file system and this SQLite, or nothing is opened.
   provePages(config.dataDirectory);
+
+  const links = await openLinks(config, directory, certificates, logger, onFatal, closers);
+  const joined =
+    links === null ? null : await join(options, directory, links, logger, version, stop, onFatal);
+  if (links !== null && joined === null) {
+    await stop.begin();
+    return null;
+  }
+  if (joined !== null) {
+    closers.add('join door', () => joined.door.stop());
+    if (joined.api !== null) closers.add('API door', () => joined.api?.stop());
+    const { servers = [], arbitration = null } = directory.cluster ?? {};
+    links?.links.setNodes(nodesOf(servers, arbitration));
+  }
 
   const pool = new WorkerPool({ workers: config.tenant.workerThreads, onFatal });
   closers.add('worker threads', () => pool.close());
 
   let logServer: LogServer | null = null;
-  let peerAddress = '';
-  const sys = await openSysTenant(config, directory, pool, logger, onFatal);
-  closers.add('sys tenant', async () => {
-    await sys.engine.close();
-    await sys.log.close();
-  });
-  const store = await SysStore.open(sys.engine, new SecretBox(directory.secretKey, nodeRandom));
-  closers.add('sys tables', () => store.close());
-
+  let sqlAddress: string | null = null;
+  let peerAddress: string | null = null;
+  let httpAddress: string | null = null;
   const settings = unitSettings(config);
   const siteNames = new SiteNames();
   siteNames.learn(directory.siteId, config.clusterName);
-  const host: UnitHost = {
-    dataDirectory: config.dataDirectory,
-    siteId: directory.siteId,
-    clusterName: config.clusterName,
-    advertise: () => config.peer.advertise ?? (peerAddress === '' ? null : peerAddress),
-    clock: nodeClock,
-    disk: nodeDisk,
-    net: nodeNet,
-    peerTls: certificates.peerClient,
-    random: nodeRandom,
-    logger,
-    pool,
-    store,
+  const parts: TenantParts = new TenantParts({
+    config,
+    directory,
     settings,
-    siteNames,
-    variables: process.env,
-    followers: incarnation => logServer?.followers(incarnation) ?? [],
-    forgetFollowers: incarnation => logServer?.forget(incarnation),
-    mayChangeRoles: async (engine, user) => {
-      const found = await readUser(engine, user);
-      return found !== undefined && holds(found.privileges, 'SUPER');
+    version,
+    cluster: links,
+    host: {
+      clusterName: config.clusterName,
+      advertise: () => siteAddress(parts, config.peer.advertise ?? peerAddress),
+      clock: nodeClock,
+      disk: nodeDisk,
+      net: nodeNet,
+      peerTls: certificates.peerClient,
+      random: nodeRandom,
+      logger,
+      pool,
+      siteNames,
+      variables: process.env,
+      followers: incarnation => logServer?.followers(incarnation) ?? [],
+      forgetFollowers: incarnation => logServer?.forget(incarnation),
+      mayChangeRoles: async (engine, user) => {
+        const found = await readUser(engine, user);
+        return found !== undefined && holds(found.privileges, 'SUPER');
+      },
+      reached: killPoint(process.env['OBSTANDBY_KILL_AT']),
+      onFatal,
     },
-    reached: killPoint(process.env['OBSTANDBY_KILL_AT']),
-    onFatal,
-  };
-  const registry = new TenantRegistry(host);
-  const operations = new ControlPlane({
-    host,
-    registry,
-    createUsers: (engine, rootPassword) => createUsers(engine, rootPassword),
+    facts: () => ({
+      startTime: Math.floor((performance.timeOrigin + startedAt) * 1000),
+      sqlAddress,
+      peerAddress: config.peer.advertise ?? peerAddress,
+      httpAddress,
+    }),
   });
+  const { host, registry } = parts;
+  const { operations } = parts.control;
 
   // The peer door is bound first: tenants tell its address to the sites they ask.
   logServer = new LogServer({
@@ -170,7 +186,7 @@ async function start(
     cluster: config.clusterName,
     site: directory.siteId,
     advertise: () => host.advertise(),
-    directory: peerDirectory(registry),
+    directory: peerDirectory(parts),
     // Half of the disk: a follower that is further behind reads the archive, and never stops the primary.
     followerHoldBytesMax: Math.floor(config.log.diskBytesMax / 2),
     clock: nodeClock,
@@ -180,23 +196,22 @@ async function start(
   });
   const peers = logServer;
   const bound = await listening('other sites', config.peer, () => peers.start());
-  peerAddress = `${bound.host}:${bound.port}`;
+  peerAddress = `${reachable(bound.host, links)}:${bound.port}`;
   closers.add('peer door', () => peers.stop());
 
-  closers.add('tenants', () => registry.closeAll());
-  await registry.openAll();
+  closers.add('tenants', () => parts.close());
+  await parts.open();
 
-  let sqlAddress = '';
   const services = createStatementServices({
     clock: nodeClock,
     viewTimeoutMs,
-    server: () => serverRow(sqlAddress, peerAddress, version, startedAt),
+    server: () => serverRow(config.zone, sqlAddress ?? '', peerAddress ?? '', version, startedAt),
   });
   closers.add('views', () => services.close());
   const frontEnd = new MysqlFrontEnd({
     address: { host: config.sql.host, port: config.sql.port },
     ...(certificates.sql === null ? {} : { tls: certificates.sql }),
-    directory: sqlDirectory(host, registry, sys),
+    directory: sqlDirectory(parts),
     operations,
     services,
     limits: frontEndLimitsOf(config),
@@ -208,15 +223,13 @@ async function start(
     onFatal,
   });
   const sqlPort = (await listening('SQL', config.sql, () => frontEnd.start())).port;
-  sqlAddress = `${config.sql.host}:${sqlPort}`;
+  sqlAddress = `${reachable(config.sql.host, links)}:${sqlPort}`;
   closers.add('SQL door', () => frontEnd.stop());
 
-  const api = new HttpApi({
-    host: config.http.host,
-    port: config.http.port,
-    token: directory.httpToken,
+  const backend: HttpApiBackend = {
+    state: 'SERVING',
     operations,
-    metrics: createMetrics(operations),
+    metrics: createMetrics(() => parts.local.tenants()),
     serverInfo: () => ({
       ...addresses,
       clusterName: config.clusterName,
@@ -224,18 +237,28 @@ async function start(
       siteNames: siteNames.all(),
       version,
       pid: process.pid,
+      nodeId: directory.nodeId,
+      zone: config.zone,
       uptimeSeconds: (nodeClock.now() - startedAt) / 1000,
     }),
-    logger,
-    onFatal,
-  });
-  const httpPort = await api.start();
-  closers.add('API door', () => api.stop());
-  const addresses: ServerAddresses = {
-    sqlAddress,
-    peerAddress,
-    httpAddress: `${config.http.host}:${httpPort}`,
   };
+  const api =
+    joined?.api ??
+    new HttpApi({
+      host: config.http.host,
+      port: config.http.port,
+      token: directory.httpToken,
+      backend,
+      logger,
+      onFatal,
+    });
+  if (joined !== null && joined.api !== null) httpAddress = joined.httpAddress;
+  else {
+    httpAddress = `${config.http.host}:${await api.start()}`;
+    closers.add('API door', () => api.stop());
+  }
+  const addresses: ServerAddresses = { sqlAddress, peerAddress, httpAddress };
+  api.serve(backend);
   await directory.announce({ ...addresses });
   closers.add(
     'configuration watch',
@@ -246,11 +269,105 @@ async function start(
     }),
   );
   logger.info({ ...addresses, site: directory.siteId, tenants: registry.units.length }, 'server is ready');
+  return { addresses, ended: stop.ended, stop: () => stop.begin() };
+}
 
+interface Links {
+  readonly identity: ClusterIdentity;
+  readonly links: NodeLinks;
+}
+
+/** The door for the other servers of the cluster; null for a server of its own. */
+async function openLinks(
+  config: ServerConfig,
+  directory: DataDirectory,
+  certificates: Certificates,
+  logger: Logger,
+  onFatal: (error: unknown) => void,
+  closers: Closers,
+): Promise<Links | null> {
+  const identity = clusterIdentity(config, directory);
+  if (identity === null) return null;
+  const { host, port } = config.cluster;
+  const links = new NodeLinks({
+    net: nodeNet,
+    clock: nodeClock,
+    random: nodeRandom,
+    logger,
+    self: directory.nodeId,
+    listen: { host, port },
+    advertise: () => identity.address,
+    cluster: () => directory.cluster?.clusterId ?? null,
+    secret: identity.secret,
+    clusterName: config.clusterName,
+    ...(certificates.cluster === null ? {} : { tls: certificates.cluster }),
+    onFatal,
+  });
+  await listening('the other servers', { host, port }, () => links.start());
+  closers.add('links', () => links.stop());
+  return { identity, links };
+}
+
+/** Null when the process is told to end before the server belongs to a cluster. */
+async function join(
+  { config, onWaiting }: StartOptions,
+  directory: DataDirectory,
+  { identity, links }: Links,
+  logger: Logger,
+  version: string,
+  stop: Stop,
+  onFatal: (error: unknown) => void,
+): Promise<(JoinedCluster & { readonly httpAddress: string }) | null> {
+  let httpAddress = '';
+  const joined = await joinCluster({
+    config,
+    directory,
+    identity,
+    calls: links,
+    disk: nodeDisk,
+    random: nodeRandom,
+    logger,
+    version,
+    onWaiting: addresses => {
+      ({ httpAddress } = addresses);
+      onWaiting?.(addresses);
+    },
+    stopped: stop.begun,
+    onFatal,
+  });
+  return joined === null ? null : { ...joined, httpAddress };
+}
+
+/** Every node of the cluster that other sites can connect to, this one if nobody has told of more. */
+function siteAddress(parts: TenantParts, own: string | null): string | null {
+  const others = parts.control.node.picture?.servers ?? [];
+  const texts = others.map(({ nodeId, peerAddress }) => (nodeId === parts.host.self ? own : peerAddress));
+  const known = (texts.includes(own) ? texts : [own, ...texts]).filter(text => text !== null);
+  const addresses = known.flatMap(text => parseAddress(text) ?? []);
+  return addresses.length === 0 ? own : siteAddressText(addresses);
+}
+
+/** A door that listens everywhere is told by the name that the other servers know. */
+function reachable(host: string, cluster: Links | null): string {
+  const isEverywhere = host === '0.0.0.0' || host === '::';
+  return isEverywhere && cluster !== null ? cluster.identity.address.replace(/:\d+$/, '') : host;
+}
+
+interface Stop {
+  /** resolves when the process is told to end */
+  readonly begun: Promise<void>;
+  readonly ended: Promise<number>;
+  begin(): Promise<void>;
+}
+
+/** Closes everything once, at a signal or when told to. */
+function stopOnce(logger: Logger, closers: Closers): Stop {
   let stopping: Promise<void> | null = null;
   const { promise: ended, resolve: end } = Promise.withResolvers<number>();
-  const stop = (): Promise<void> => {
+  const { promise: begun, resolve: told } = Promise.withResolvers<void>();
+  const begin = (): Promise<void> => {
     stopping ??= (async () => {
+      told();
       const late = setTimeout(() => {
         logger.error({}, 'closing takes too long; the log recovers what was open');
         process.exit(1);
@@ -264,80 +381,10 @@ async function start(
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.once(signal, () => {
       logger.info({ signal }, 'stopping');
-      void stop();
+      void begin();
     });
   }
-  return { addresses, ended, stop };
-}
-
-async function openSysTenant(
-  config: ServerConfig,
-  directory: DataDirectory,
-  pool: WorkerPool,
-  logger: Logger,
-  onFatal: (error: unknown) => void,
-): Promise<SysTenant & { readonly log: LogStream }> {
-  const paths = tenantPaths(config.dataDirectory, sysTenantId);
-  const incarnation = `sys-${directory.siteId}`;
-  const log = await LogStream.open({
-    disk: nodeDisk,
-    clock: nodeClock,
-    directory: paths.log,
-    stream: logStreamId(1),
-    incarnation,
-    limits: { blockBytes: config.log.blockBytes, diskBytesMax: config.log.diskBytesMax },
-    onFatal,
-    logger,
-  });
-  let engine: TenantEngine | undefined;
-  try {
-    engine = await openTenantEngine({
-      pool,
-      directory: paths.directory,
-      tenant: 'sys',
-      incarnation,
-      log,
-      mode: 'leader',
-      pageBytes: 4096,
-      clock: nodeClock,
-      logger,
-      onFatal,
-      onCheckpoint: position => {
-        log.advanceBase(position.lsn).catch((error: unknown) => {
-          if (!isObError(error) || error.kind === 'disk' || error.kind === 'bug') onFatal(error);
-        });
-      },
-    });
-    if ((await rootOf(engine)) === undefined) {
-      await createUsers(engine, '');
-      // From here on a log that vanishes is missed, not begun anew.
-      await engine.checkpoint();
-    }
-    return { engine, log, incarnation };
-  } catch (error) {
-    await engine?.close();
-    await log.close();
-    throw error;
-  }
-}
-
-/** Undefined before the user table was made. */
-async function rootOf(engine: TenantEngine): Promise<object | undefined> {
-  try {
-    return await readUser(engine, 'root');
-  } catch (error) {
-    if (isObError(error, 'OBS_SQL_NO_SUCH_TABLE')) return undefined;
-    throw error;
-  }
-}
-
-async function createUsers(engine: TenantEngine, rootPassword: string): Promise<void> {
-  const session = engine.openSession({ internal: true });
-  try {
-    await createInitialUsers(session, rootPassword, nodeRandom);
-  } finally {
-    await session.close();
-  }
+  return { begun, ended, begin };
 }
 
 /** The end of the process: once, with the reason, and without waiting for anything that may hang. */
@@ -370,34 +417,25 @@ function killPoint(wanted: string | undefined): (point: string) => void {
   };
 }
 
-/** Opens a door; an address that cannot be had is told by the door's name. */
-async function listening<Bound>(
-  door: string,
-  { host, port }: { readonly host: string; readonly port: number },
-  start: () => Promise<Bound>,
-): Promise<Bound> {
-  try {
-    return await start();
-  } catch (error) {
-    const why = codeOf(error);
-    if (isObError(error) || why === undefined) throw error;
-    throw new ObError('OBS_SERVER_CANNOT_LISTEN', { door, address: `${host}:${port}`, why }, error);
-  }
-}
-
 function readPackage(): { version: string } {
   return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
     version: string;
   };
 }
 
-function serverRow(sqlAddress: string, peerAddress: string, version: string, startedAt: number): ServerRow {
+function serverRow(
+  zone: string,
+  sqlAddress: string,
+  peerAddress: string,
+  version: string,
+  startedAt: number,
+): ServerRow {
   const split = sqlAddress.lastIndexOf(':');
   return {
     ip: sqlAddress.slice(0, split),
     sqlPort: Number(sqlAddress.slice(split + 1)),
     rpcPort: Number(peerAddress.slice(peerAddress.lastIndexOf(':') + 1)),
-    zone: 'zone1',
+    zone,
     version,
     startTime: Math.floor((performance.timeOrigin + startedAt) * 1000),
   };

@@ -5,28 +5,19 @@
  * server takes a new value (`reloadable`). Unknown keys are errors: a typing mistake must not become a default.
  */
 import { z } from 'zod';
-
-interface KeyNotes {
-  readonly description: string;
-  readonly reloadable?: boolean;
-}
-
-const notes = z.registry<KeyNotes>();
-
-const text = (description: string) => z.string().min(1).max(4096).register(notes, { description });
-const whole = (min: number, max: number, byDefault: number, description: string, reloadable = false) =>
-  z.int().min(min).max(max).default(byDefault).register(notes, { description, reloadable });
-const port = (byDefault: number, description: string) => whole(0, 65_535, byDefault, description);
-const host = (description: string) =>
-  z.string().min(1).max(255).default('127.0.0.1').register(notes, { description });
-const filePath = (description: string) =>
-  z.string().min(1).max(4096).nullable().default(null).register(notes, { description });
-
-const section = <Shape extends z.core.$ZodLooseShape>(shape: Shape, description: string) =>
-  z
-    .strictObject(shape)
-    .prefault({} as never)
-    .register(notes, { description });
+import {
+  address,
+  type ConfigKey,
+  filePath,
+  host,
+  keysOf,
+  notes,
+  place,
+  port,
+  section,
+  text,
+  whole,
+} from './config-keys.ts';
 
 export const configSchema = z.strictObject({
   clusterName: z
@@ -34,6 +25,11 @@ export const configSchema = z.strictObject({
     .regex(/^[A-Za-z0-9_.-]{1,64}$/, 'letters, digits, "_", "." and "-", at most 64')
     .default('obstandby')
     .register(notes, { description: 'Name of this cluster, shown to peers and accepted after # in logins.' }),
+  zone: place(
+    'zone1',
+    'Where this server stands: servers of one zone may fail together. LOCALITY names zones.',
+  ),
+  region: place('default_region', 'Where its zone stands; shown in the views.'),
   dataDirectory: text('Where everything lives; made with mode 0700. One server a directory.'),
 
   sql: section(
@@ -61,17 +57,41 @@ export const configSchema = z.strictObject({
     {
       host: host('Address other sites connect to for log and role changes.'),
       port: port(2882, 'Port for other sites; 0 picks a free one.'),
-      advertise: z
-        .string()
-        .regex(/^.+:\d{1,5}$/, 'host:port')
-        .nullable()
-        .default(null)
-        .register(notes, { description: 'host:port under which other sites reach this one, if it differs.' }),
+      advertise: address('host:port under which other sites reach this one, if it differs.'),
       tlsCertFile: filePath('PEM certificate; with it every connection between sites is TLS.'),
       tlsKeyFile: filePath('PEM private key of the certificate.'),
-      tlsCaFile: filePath('PEM authorities that peers must be signed by.'),
+      tlsCaFile: filePath('PEM authorities that peers must be signed by, whichever side connects.'),
     },
     'Other sites: log shipping and role changes.',
+  ),
+
+  cluster: section(
+    {
+      host: host('Address the other servers of this cluster connect to.'),
+      port: port(2885, 'Port for the other servers of this cluster; 0 picks a free one.'),
+      advertise: address('host:port under which they reach this server, if it differs. It names the server.'),
+      secretFile: filePath(
+        'What proves that a server belongs to the cluster; mode 0600, made by: obstandby cluster secret. Without it the server is a cluster of its own.',
+      ),
+      tlsCertFile: filePath('PEM certificate; with it every connection between the servers is TLS.'),
+      tlsKeyFile: filePath('PEM private key of the certificate.'),
+      tlsCaFile: filePath('PEM authorities that the servers must be signed by, whichever of them connects.'),
+    },
+    'The other servers of this cluster.',
+  ),
+
+  palf: section(
+    {
+      leaseMs: whole(
+        200,
+        4000,
+        1200,
+        'How long a leader may lead without hearing from a majority. The same on every server of the cluster.',
+      ),
+      renewMs: whole(20, 1000, 300, 'A leader renews its lease this often.'),
+      canvassMs: whole(10, 1000, 40, 'Candidates come forward this long after each other.'),
+    },
+    'Consensus: how fast a dead leader is replaced.',
   ),
 
   http: section(
@@ -156,60 +176,5 @@ export const configSchema = z.strictObject({
 
 export type ServerConfig = z.output<typeof configSchema>;
 
-/** One row of the reference table. `path` is dotted. */
-export interface ConfigKey {
-  readonly path: string;
-  readonly type: string;
-  /** undefined when the key is required */
-  readonly byDefault: unknown;
-  readonly reloadable: boolean;
-  readonly description: string;
-  /** a group of keys, itself without a value */
-  readonly isSection: boolean;
-}
-
 /** Every key of the schema, sections before their keys, in the order of the file. */
-export function configKeys(): ConfigKey[] {
-  return keysOf(configSchema.shape, '');
-}
-
-function keysOf(shape: Readonly<Record<string, z.core.$ZodType>>, prefix: string): ConfigKey[] {
-  const keys: ConfigKey[] = [];
-  for (const [name, schema] of Object.entries(shape)) {
-    const path = prefix + name;
-    const note = notes.get(schema) ?? { description: '' };
-    const inner = innermost(schema);
-    const isSection = inner instanceof z.ZodObject;
-    const filled = z.safeParse(schema, undefined);
-    keys.push({
-      path,
-      type: isSection ? 'section' : typeText(inner),
-      byDefault: isSection || !filled.success ? undefined : filled.data,
-      reloadable: note.reloadable ?? false,
-      description: note.description,
-      isSection,
-    });
-    if (isSection) keys.push(...keysOf((inner as z.ZodObject).shape, `${path}.`));
-  }
-  return keys;
-}
-
-function innermost(schema: z.core.$ZodType): z.core.$ZodType {
-  let current = schema;
-  while (
-    current instanceof z.ZodDefault ||
-    current instanceof z.ZodPrefault ||
-    current instanceof z.ZodNullable
-  ) {
-    current = current.unwrap() as z.core.$ZodType;
-  }
-  return current;
-}
-
-function typeText(schema: z.core.$ZodType): string {
-  if (schema instanceof z.ZodEnum) return schema.options.join(' | ');
-  if (schema instanceof z.ZodUnion)
-    return schema.options.map(option => String((option as z.ZodLiteral).value)).join(' | ');
-  if (schema instanceof z.ZodNumber) return `${schema.minValue} … ${schema.maxValue}`;
-  return 'text';
-}
+export const configKeys = (): ConfigKey[] => keysOf(configSchema.shape);

@@ -42,6 +42,21 @@ test('relations between keys are checked', () => {
   expect(message).toContain('3 problem(s)');
 });
 
+test('timing that could not keep the promise of a leader in 8 s is refused with the sum', () => {
+  expect(problemsOf('dataDirectory: d\npalf: { leaseMs: 4000 }')).toContain(
+    'palf: replacing a dead leader could take 14160 ms',
+  );
+  expect(problemsOf('dataDirectory: d\npalf: { leaseMs: 800 }')).toContain('palf.renewMs: at most a third');
+});
+
+test('a server of a cluster has a port of its own for the others', () => {
+  expect(problemsOf('dataDirectory: d\ncluster: { secretFile: s, port: 2882 }')).toContain('must differ');
+  expect(problemsOf('dataDirectory: d\ncluster: { secretFile: s, port: 0 }')).toContain('cluster.port:');
+  expect(parseConfig('dataDirectory: d\ncluster: { secretFile: s }', '/etc/o').cluster.secretFile).toBe(
+    '/etc/o/s',
+  );
+});
+
 test('a file that is not YAML is an invalid configuration, not a crash', () => {
   expect(problemsOf('sql: [')).toContain('(file)');
 });

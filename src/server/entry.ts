@@ -2,8 +2,20 @@
  * The server's door for the command line: what the CLI may call, and the shapes it prints. Nothing else of the
  * layers below reaches the CLI.
  */
+import { drawClusterSecret } from '../cluster/root/cluster-secret.ts';
+import { nodeRandom } from '../platform/random.ts';
 import type { RunningServer, StartOptions } from './compose.ts';
 import type { DumpRecord } from './dump.ts';
+export type {
+  ArbiterOutcome,
+  ArbitrationInfo,
+  BootstrapReport,
+  ClusterInfo,
+  ReplicaInfo,
+  ServerEventInfo,
+  ServerInfo,
+  TenantJob,
+} from '../cluster/cluster-operations.ts';
 export type {
   LossCertificate,
   StepReport,
@@ -13,10 +25,13 @@ export type {
 export { readConfig, sampleConfig } from './config.ts';
 export type { DumpRecord } from './dump.ts';
 
+/** A secret for `cluster.secretFile`. */
+export const clusterSecret = (): string => drawClusterSecret(nodeRandom);
+
 // Loaded when they are needed: `obstandby status` must not wait for SQLite and the S3 client.
 
-/** Starts a server in this process. Throws OBS_SERVER_*, OBS_LOG_*, OBS_TENANT_*. */
-export async function startServer(options: StartOptions): Promise<RunningServer> {
+/** Starts a server in this process; null when it was told to end before it served. Throws OBS_SERVER_*, OBS_LOG_*, OBS_TENANT_*. */
+export async function startServer(options: StartOptions): Promise<RunningServer | null> {
   return (await import('./compose.ts')).startServer(options);
 }
 

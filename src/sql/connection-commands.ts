@@ -52,14 +52,16 @@ export class ConnectionCommands {
   }
 
   /** Serves one command but COM_QUIT and COM_CHANGE_USER, which are the connection's. Throws what to tell the client. */
-  async serve(packet: Packet): Promise<void> {
+  serve(packet: Packet): Promise<void> {
     const { payload } = packet;
     const sequence = packet.sequence + 1;
+    if (payload[0] === command.statementExecute) return this.#execute(payload, sequence);
+    if (payload[0] === command.query) return this.#query(payload, sequence);
+    return this.#serveOther(payload, sequence);
+  }
+
+  async #serveOther(payload: Buffer, sequence: number): Promise<void> {
     switch (payload[0]) {
-      case command.query:
-        return this.#query(payload, sequence);
-      case command.statementExecute:
-        return this.#execute(payload, sequence);
       case command.statementPrepare:
         return this.#prepare(payload, sequence);
       case command.statementClose:
@@ -107,7 +109,7 @@ export class ConnectionCommands {
     };
   }
 
-  #ok(sequence: number): Promise<void> {
+  #ok(sequence: number): Promise<void> | undefined {
     encodeOk(this.#writer.start(sequence), {
       changes: 0,
       lastInsertId: 0,
@@ -123,12 +125,9 @@ export class ConnectionCommands {
     const statements = this.#session.split(source);
     if (statements.length <= 1) {
       const text = statements[0] ?? '';
-      await this.#answer(
-        await this.#session.run({ text, textIsBytes: source.textIsBytes }, []),
-        'text',
-        sequence,
-      );
-      return;
+      const answer = await this.#session.run({ text, textIsBytes: source.textIsBytes }, []);
+      this.#encode(answer, 'text', sequence);
+      return this.#send();
     }
     if (!this.#multiStatements) {
       throw new ObError('OBS_SQL_SYNTAX', {
@@ -144,17 +143,23 @@ export class ConnectionCommands {
       } catch (error) {
         throw new NumberedError(error, next);
       }
-      next = await this.#answer(answer, 'text', next, index < statements.length - 1);
+      next = this.#encode(answer, 'text', next, index < statements.length - 1);
+      await this.#send();
     }
   }
 
-  /** Returns the number of the next packet. */
-  async #answer(
+  /** What the writer has. */
+  #send(): Promise<void> | undefined {
+    return this.#channel.send(this.#writer.take());
+  }
+
+  /** Into the writer. Returns the number of the next packet. */
+  #encode(
     answer: StatementAnswer,
     protocol: 'text' | 'binary',
     sequence: number,
     moreResults = false,
-  ): Promise<number> {
+  ): number {
     const frame = this.#frame(moreResults);
     const writer = this.#writer.start(sequence, this.#resultBytesMax);
     if (answer.kind === 'ok') {
@@ -166,9 +171,7 @@ export class ConnectionCommands {
         warnings: frame.warnings,
       });
     } else encodeResultSet(writer, answer, protocol, frame);
-    const next = writer.sequence;
-    await this.#channel.send(writer.take());
-    return next;
+    return writer.sequence;
   }
 
   async #prepare(payload: Buffer, sequence: number): Promise<void> {
@@ -224,7 +227,9 @@ export class ConnectionCommands {
       statement.plan === null
         ? await this.#session.run(statement.source, parameters)
         : await this.#session.runPrepared(statement.plan, parameters);
-    await this.#answer(answer, 'binary', sequence);
+    this.#encode(answer, 'binary', sequence);
+    const sent = this.#send();
+    if (sent !== undefined) await sent;
   }
 
   #longData(payload: Buffer): void {
@@ -234,7 +239,7 @@ export class ConnectionCommands {
     this.#prepared.addLongData(id, position, reader.rest());
   }
 
-  #resetStatement(payload: Buffer, sequence: number): Promise<void> {
+  #resetStatement(payload: Buffer, sequence: number): Promise<void> | undefined {
     const id = new ByteReader(payload, 1).u32('statement id');
     this.#prepared.dropLongData(this.#prepared.get(id, 'mysqld_stmt_reset'));
     return this.#ok(sequence);

@@ -13,6 +13,11 @@ export interface TenantAccess {
   info(): TenantInfo;
   /** primary, in APPEND, not draining: false makes transactions read-only from their start */
   writable(): boolean;
+  /**
+   * A statement that must see the newest may run here: undefined at once, or when this replica has opened. Rejects with
+   * who leads.
+   */
+  admit(): Promise<void> | undefined;
 }
 
 export interface TenantDirectory {

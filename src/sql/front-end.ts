@@ -7,7 +7,7 @@ import { createSecureContext, type SecureContext } from 'node:tls';
 import { must } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import type { MonoMs } from '../base/scalars.ts';
-import type { Operations } from '../cluster/operations.ts';
+import type { ServerOperations } from '../cluster/cluster-operations.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
 import type { Random } from '../platform/random.ts';
@@ -27,7 +27,7 @@ export interface MysqlFrontEndOptions {
   /** PEM texts */
   readonly tls?: { readonly certificate: string; readonly key: string; readonly required?: boolean };
   readonly directory: TenantDirectory;
-  readonly operations: Operations;
+  readonly operations: ServerOperations;
   readonly services: StatementServices;
   readonly limits?: Partial<FrontEndLimits>;
   readonly logger: Logger;
@@ -45,7 +45,7 @@ const idleSweepMs = 1_000;
 
 export class MysqlFrontEnd implements ConnectionHost {
   readonly services: StatementServices;
-  readonly operations: Operations;
+  readonly operations: ServerOperations;
   /** Changed as a whole by `changeLimits`; read when it is needed. */
   limits: FrontEndLimits;
   readonly clock: Clock;

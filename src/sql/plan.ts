@@ -6,7 +6,7 @@
  */
 import type { ObError } from '../base/errors.ts';
 import type { WallMicros } from '../base/scalars.ts';
-import type { Operations } from '../cluster/operations.ts';
+import type { ServerOperations } from '../cluster/cluster-operations.ts';
 import type { Cell, Column } from '../tenant/engine.ts';
 import type { AdminStatement } from './admin/statement.ts';
 
@@ -39,10 +39,13 @@ export interface EnginePlan {
   readonly locking?: boolean;
   /** depends on text and sql_mode alone: the session may keep it with a prepared statement */
   readonly stable?: boolean;
+  /** asked for with READ_CONSISTENCY(WEAK): what it reads may be a little old */
+  readonly weak?: boolean;
 }
 
 export interface Assignment {
-  readonly scope: 'session' | 'global' | 'user';
+  /** `transaction`: for the next one alone */
+  readonly scope: 'session' | 'global' | 'user' | 'transaction';
   /** lower case, without `@` */
   readonly name: string;
   readonly value: Cell;
@@ -241,7 +244,7 @@ export interface ViewContext {
   readonly tenant: string;
   readonly sys: boolean;
   readonly schema: string | null;
-  readonly operations: Operations;
+  readonly operations: ServerOperations;
   readonly rowsMax: number;
   /** the tenant's own schema, for information_schema */
   readonly query: SchemaQuery;
@@ -253,7 +256,7 @@ export interface ViewContext {
 export interface AdminContext {
   readonly tenant: string;
   readonly sys: boolean;
-  readonly operations: Operations;
+  readonly operations: ServerOperations;
 }
 
 /**

@@ -1,6 +1,7 @@
 /**
- * What a client has set: session variables with an effect (autocommit, sql_mode, foreign_key_checks, wait_timeout),
- * those that are only remembered, and `@user` variables. Pure; the session acts on the changes this reports.
+ * What a client has set: session variables with an effect (autocommit, sql_mode, foreign_key_checks, ob_read_consistency,
+ * transaction_isolation, wait_timeout), those that are only remembered, and `@user` variables. Pure; the session acts on
+ * the changes this reports.
  */
 import { ObError } from '../base/errors.ts';
 import { sessionVariablesMax } from '../base/limits.ts';
@@ -32,6 +33,12 @@ export class SessionSettings {
   ansiQuotes = false;
   autocommit = true;
   readOnlyTransactions = false;
+  /** reads may be a little old, and are answered by any replica */
+  weakReads = false;
+  /** transactions take the weakest level there is, READ COMMITTED; else they are serializable, whatever was asked for */
+  #readsCommitted = false;
+  /** the same of the next transaction alone */
+  #nextReadsCommitted: boolean | undefined;
 
   variable(name: string): Cell | undefined {
     return this.#variables.get(name);
@@ -49,6 +56,16 @@ export class SessionSettings {
     this.ansiQuotes = false;
     this.autocommit = true;
     this.readOnlyTransactions = false;
+    this.weakReads = false;
+    this.#readsCommitted = false;
+    this.#nextReadsCommitted = undefined;
+  }
+
+  /** Whether the transaction that begins now is READ COMMITTED. */
+  takeReadsCommitted(): boolean {
+    const next = this.#nextReadsCommitted ?? this.#readsCommitted;
+    this.#nextReadsCommitted = undefined;
+    return next;
   }
 
   /** Throws OBS_SQL_VARIABLE for a value the variable cannot take; nothing is changed then. */
@@ -60,6 +77,10 @@ export class SessionSettings {
     }
     // A global value is the default of later connections in MySQL; here every connection starts the same.
     if (scope === 'global') return { kind: 'none' };
+    if (scope === 'transaction') {
+      this.#nextReadsCommitted = readsCommitted(name, value);
+      return { kind: 'none' };
+    }
     const change = this.#effect(name, value);
     this.#remember(this.#variables, name, value);
     return change;
@@ -75,6 +96,13 @@ export class SessionSettings {
       case 'transaction_read_only':
       case 'tx_read_only':
         this.readOnlyTransactions = switchValue(name, value);
+        return { kind: 'none' };
+      case 'transaction_isolation':
+      case 'tx_isolation':
+        this.#readsCommitted = readsCommitted(name, value);
+        return { kind: 'none' };
+      case 'ob_read_consistency':
+        this.weakReads = consistency(name, value) === 'WEAK';
         return { kind: 'none' };
       case 'sql_mode': {
         const modes = String(value ?? '')
@@ -110,6 +138,28 @@ function switchValue(name: string, value: Cell): boolean {
   const on = switchValues.get(String(value).toLowerCase());
   if (on === undefined) throw new ObError('OBS_SQL_VARIABLE', { name, value: shown(value) });
   return on;
+}
+
+/** Levels are at least what was asked for: between READ COMMITTED and SERIALIZABLE there is none. */
+function readsCommitted(name: string, value: Cell): boolean {
+  const level = String(value).toUpperCase().replaceAll(' ', '-');
+  if (!isolationLevels.has(level)) throw new ObError('OBS_SQL_VARIABLE', { name, value: shown(value) });
+  return level.startsWith('READ-');
+}
+
+const isolationLevels: ReadonlySet<string> = new Set([
+  'READ-UNCOMMITTED',
+  'READ-COMMITTED',
+  'REPEATABLE-READ',
+  'SERIALIZABLE',
+]);
+
+/** OceanBase's enumeration, by name or number. FROZEN reads there what its last merge left: there is no such thing here. */
+function consistency(name: string, value: Cell): 'WEAK' | 'STRONG' {
+  const given = String(value).toUpperCase();
+  if (given === 'WEAK' || given === '2') return 'WEAK';
+  if (given === 'STRONG' || given === '3') return 'STRONG';
+  throw new ObError('OBS_SQL_VARIABLE', { name, value: shown(value) });
 }
 
 const shown = (value: Cell): string => (value === null ? 'NULL' : String(value).slice(0, 64));

@@ -8,7 +8,7 @@
 import { unreachable } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import { tableRequestsMax } from '../base/limits.ts';
-import type { Operations } from '../cluster/operations.ts';
+import type { ServerOperations } from '../cluster/cluster-operations.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Random } from '../platform/random.ts';
 import type { Cell, Column, EngineSession, StatementResult } from '../tenant/engine.ts';
@@ -33,7 +33,7 @@ import { executeUserStatement } from './user-statements.ts';
 /** What a session needs of the process around it. */
 export interface SessionHost {
   readonly services: StatementServices;
-  readonly operations: Operations;
+  readonly operations: ServerOperations;
   readonly limits: FrontEndLimits;
   readonly clock: Clock;
   readonly random: Random;
@@ -70,6 +70,11 @@ export class Session {
    * leadership) and says so at its next call: until then a COMMIT must reach the engine, or it would be told OK.
    */
   #promised = false;
+  /**
+   * A READ COMMITTED transaction is open that has only read: its reads see what is committed by then, each for itself, and
+   * nobody waits for it. Its first write takes the writer and begins a transaction of the engine.
+   */
+  #deferred = false;
   #readOnlyTransaction = false;
   /** foreign_key_checks changed inside a transaction: SQLite takes it only outside of one */
   #foreignKeysWanted: boolean | undefined;
@@ -107,7 +112,7 @@ export class Session {
     let flags = 0;
     if (this.#state.autocommit) flags |= status.autocommit;
     if (this.#state.noBackslashEscapes) flags |= status.noBackslashEscapes;
-    if (this.#engine.inTransaction) {
+    if (this.#deferred || this.#engine.inTransaction) {
       flags |= status.inTransaction;
       if (this.#readOnlyTransaction) flags |= status.inReadOnlyTransaction;
     }
@@ -154,7 +159,10 @@ export class Session {
   /** Runs one statement. Throws `ObError`; the error is then the session's only warning. */
   async run(source: StatementText, parameters: readonly Cell[]): Promise<StatementAnswer> {
     try {
-      return await this.#runUnit(await this.translate(source), parameters);
+      const plans = await this.translate(source);
+      const [only] = plans;
+      if (plans.length === 1 && only?.kind === 'engine') return await this.runPrepared(only, parameters);
+      return await this.#runUnit(plans, parameters);
     } catch (error) {
       this.#state.noteError(error);
       throw error;
@@ -164,11 +172,26 @@ export class Session {
   /** Runs a plan kept with a prepared statement. */
   async runPrepared(plan: EnginePlan, parameters: readonly Cell[]): Promise<StatementAnswer> {
     try {
-      return await this.#runPlan(plan, parameters);
+      if (!this.#runsAlone(plan)) return await this.#runPlan(plan, parameters);
+      // nearly every statement comes here, and each promise costs: as `#runPlan`, with one
+      this.#state.clearWarnings();
+      this.#mustHold(privilegeOf(plan.class));
+      const request = this.#request(plan, parameters);
+      if (!request.weak) {
+        const admitted = this.owner.tenant.admit();
+        if (admitted !== undefined) await admitted;
+      }
+      return this.#executed(plan, await this.#engine.execute(request));
     } catch (error) {
       this.#state.noteError(error);
       throw error;
     }
+  }
+
+  /** No transaction is open, and the plan neither begins nor ends one. */
+  #runsAlone(plan: EnginePlan): boolean {
+    if (this.#open || plan.class === 'ddl' || plan.class === 'savepoint') return false;
+    return this.#state.autocommit || !takesWriter(plan);
   }
 
   /** Columns of a plan's result, without running it. Empty where they are only known by running it. */
@@ -197,6 +220,7 @@ export class Session {
     await this.#engine.close();
     this.#engine = this.#openEngine();
     this.#promised = false;
+    this.#deferred = false;
     this.#state.reset();
     this.#foreignKeysWanted = undefined;
     this.#idleSeconds = undefined;
@@ -214,7 +238,7 @@ export class Session {
 
   /** A transaction is open as far as the client knows. */
   get #open(): boolean {
-    return this.#promised || this.#engine.inTransaction;
+    return this.#promised || this.#deferred || this.#engine.inTransaction;
   }
 
   /** Every call of the engine passes here, so that what the client was told stays what the engine says. */
@@ -238,6 +262,8 @@ export class Session {
     const begins = enginePlans.length > 1 && !this.#open;
     // Without autocommit the transaction stays open behind the statement; DDL commits always.
     const ends = begins && (ddl || this.#state.autocommit);
+    if (this.#deferred && enginePlans.some(takesWriter)) await this.#beginDeferred();
+    if (begins) await this.owner.tenant.admit();
     if (begins)
       await this.#call(engine => engine.begin('write', { lockWaitMs: this.#host.limits.lockWaitMs }));
     let answer: StatementAnswer = plainOk;
@@ -315,21 +341,38 @@ export class Session {
       await this.#begin(false);
     }
     if (plan.class === 'savepoint' && !this.#open) return plainOk;
+    if (this.#deferred && takesWriter(plan)) await this.#beginDeferred();
     const answer = await this.#execute(plan, parameters);
     if (plan.class === 'ddl') this.#state.shapes.clear();
     return answer;
   }
 
   async #execute(plan: EnginePlan, parameters: readonly Cell[]): Promise<StatementAnswer> {
-    const request = {
+    const request = this.#request(plan, parameters);
+    const admitted = request.weak ? undefined : this.owner.tenant.admit();
+    if (admitted !== undefined) await admitted;
+    const result = await this.#call(engine => engine.execute(request));
+    return this.#executed(plan, result);
+  }
+
+  #request(plan: EnginePlan, parameters: readonly Cell[]) {
+    return {
       sql: plan.sql,
       parameters: bind(plan.parameters, parameters),
       rowsMax: this.#host.limits.resultRowsMax,
+      weak: this.#mayBeOld(plan),
     };
-    const result = await this.#call(engine => engine.execute(request));
+  }
+
+  #executed(plan: EnginePlan, result: StatementResult): StatementAnswer {
     if (result.kind === 'done') return this.#done(plan, result);
     this.#state.noteRows(result.rows.length);
     return result;
+  }
+
+  /** Of what only reads; a write goes to the leader whatever was asked for. */
+  #mayBeOld(plan: EnginePlan): boolean {
+    return (plan.weak === true || this.#state.settings.weakReads) && !takesWriter(plan);
   }
 
   #done(plan: EnginePlan, result: Extract<StatementResult, { kind: 'done' }>): DoneAnswer {
@@ -371,8 +414,12 @@ export class Session {
 
   /** A tenant that takes no writes gives read transactions: clients that always BEGIN can read a standby. */
   async #begin(readOnly: boolean): Promise<void> {
-    const reads = readOnly || this.#state.settings.readOnlyTransactions || !this.owner.tenant.writable();
+    const { tenant } = this.owner;
+    if (!this.#state.settings.weakReads) await tenant.admit();
+    const reads = readOnly || this.#state.settings.readOnlyTransactions || !tenant.writable();
     this.#readOnlyTransaction = reads;
+    this.#deferred = this.#state.settings.takeReadsCommitted() && !reads;
+    if (this.#deferred) return;
     await this.#call(engine =>
       engine.begin(reads ? 'read' : 'write', { lockWaitMs: this.#host.limits.lockWaitMs }),
     );
@@ -381,7 +428,8 @@ export class Session {
   async #end(how: 'commit' | 'rollback', chain: boolean): Promise<DoneAnswer> {
     const readOnly = this.#readOnlyTransaction;
     const open = this.#open;
-    if (open) await this.#call(engine => (how === 'commit' ? engine.commit() : engine.rollback()));
+    if (this.#deferred) this.#deferred = false;
+    else if (open) await this.#call(engine => (how === 'commit' ? engine.commit() : engine.rollback()));
     await this.#afterTransaction();
     if (open && chain) await this.#begin(readOnly);
     return plainOk;
@@ -390,8 +438,16 @@ export class Session {
   /** MySQL's implicit commit. */
   async #commitOpen(): Promise<void> {
     if (!this.#open) return;
-    await this.#call(engine => engine.commit());
+    if (this.#deferred) this.#deferred = false;
+    else await this.#call(engine => engine.commit());
     await this.#afterTransaction();
+  }
+
+  /** The first write of a transaction that has only read. It stays open, and deferred, if the writer is not to be had. */
+  async #beginDeferred(): Promise<void> {
+    await this.owner.tenant.admit();
+    await this.#call(engine => engine.begin('write', { lockWaitMs: this.#host.limits.lockWaitMs }));
+    this.#deferred = false;
   }
 
   async #afterTransaction(): Promise<void> {
@@ -424,6 +480,7 @@ export class Session {
 
   async #runUserStatement(plan: Extract<Plan, { kind: 'user' }>): Promise<StatementAnswer> {
     await this.#commitOpen();
+    await this.owner.tenant.admit();
     const session = this.owner.tenant.engine.openSession({ internal: true });
     try {
       return this.#answer(
@@ -460,7 +517,7 @@ export class Session {
 
   readonly #query: SchemaQuery = async (sql, parameters = []) => {
     const rowsMax = this.#host.limits.resultRowsMax;
-    const result = await this.#call(engine => engine.execute({ sql, parameters, rowsMax }));
+    const result = await this.#call(engine => engine.execute({ sql, parameters, rowsMax, weak: true }));
     return result.kind === 'rows' ? result : { kind: 'rows', columns: [], rows: [] };
   };
 }

@@ -137,7 +137,7 @@ export async function verifierFor(engine: TenantEngine, name: string): Promise<S
 
 /** Reads one user in an internal session of its own. */
 export async function readUser(engine: TenantEngine, name: string): Promise<StoredUser | undefined> {
-  const session = engine.openSession({ internal: true });
+  const session = engine.openSession({ internal: true, weak: true });
   try {
     return await findUser(session, name);
   } finally {

@@ -30,7 +30,9 @@ export interface ApplyLoopOptions {
   readonly delayMs: number;
   readonly clock: Clock;
   readonly onApplied: (position: AppliedPosition) => void;
-  /** the loop has stopped */
+  /** nothing that was handed over is left, and nothing is being read */
+  readonly onRest: () => void;
+  /** the loop has stopped, and nothing that was handed over is left */
   readonly onFailed: (error: unknown) => void;
 }
 
@@ -45,8 +47,12 @@ export class ApplyLoop {
   #handed: Lsn;
   #applied: AppliedPosition;
   #running = 0;
+  /** the next group was too young when it was looked at */
+  #isKeptBack = false;
   #reading = false;
   #closed = false;
+  /** why it stopped by itself, until that is told */
+  #failure: { readonly error: unknown } | null = null;
   #timer: Timer | null = null;
   #idle: (() => void)[] = [];
 
@@ -64,6 +70,17 @@ export class ApplyLoop {
     return this.#applied;
   }
 
+  /** End of what was handed to the engine, be it applied or not. */
+  get handed(): Lsn {
+    return this.#handed;
+  }
+
+  /** All that may be applied now is. */
+  get isAtRest(): boolean {
+    if (this.#running > 0 || this.#reading) return false;
+    return this.#isKeptBack || this.#options.log.state().end.lsn <= this.#handed;
+  }
+
   /** A role change needs everything now: 0 lets go of what was kept back. */
   setDelay(delayMs: number): void {
     this.#delayMs = delayMs;
@@ -73,12 +90,23 @@ export class ApplyLoop {
   /** Hands nothing more over; resolves when what was handed over is applied or has failed. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#failure = null;
     this.#unsubscribe();
     this.#timer?.cancel();
     if (this.#running > 0 || this.#reading) await new Promise<void>(resolve => this.#idle.push(resolve));
   }
 
   #pump(): void {
+    try {
+      this.#handAll();
+    } catch (error) {
+      this.#fail(error);
+      // Whoever began it has to hear of it after that.
+      queueMicrotask(() => this.#settled());
+    }
+  }
+
+  #handAll(): void {
     const { log } = this.#options;
     while (!this.#closed && !this.#reading && this.#running < appliesMax) {
       if (log.state().end.lsn <= this.#handed) return;
@@ -108,7 +136,8 @@ export class ApplyLoop {
   /** False when nothing of it may be applied yet. */
   #hand(read: LogChunk): boolean {
     const chunk = this.#delayMs > 0 ? this.#oldEnough(read) : read;
-    if (chunk.bytes.length === 0) return false;
+    this.#isKeptBack = chunk.bytes.length === 0;
+    if (this.#isKeptBack) return false;
     this.#handed = chunk.end.lsn;
     this.#running += 1;
     this.#options.apply(chunk).then(
@@ -145,13 +174,17 @@ export class ApplyLoop {
   #fail(error: unknown): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#failure = { error };
     this.#unsubscribe();
     this.#timer?.cancel();
-    this.#options.onFailed(error);
   }
 
   #settled(): void {
     if (this.#running > 0 || this.#reading) return;
     while (this.#idle.length > 0) must(this.#idle.pop(), 'a waiter')();
+    const failure = this.#failure;
+    this.#failure = null;
+    if (failure !== null) this.#options.onFailed(failure.error);
+    else if (!this.#closed) this.#options.onRest();
   }
 }

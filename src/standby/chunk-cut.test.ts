@@ -60,7 +60,7 @@ test('a chunk that continues another checksum or SCN is a fork', () => {
 });
 
 test('bytes that do not prove the end they claim are not taken', () => {
-  const altered = { ...whole, bytes: whole.bytes.slice() };
+  const altered = { ...whole, bytes: new Uint8Array(whole.bytes) };
   altered.bytes[50] = (altered.bytes[50] ?? 0) ^ 1;
   expect(cutChunk(altered, logStart, scnUnlimited)).toMatchObject({
     kind: 'problem',

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { LogPosition, LogReader, ProposalEra } from '../base/log-access.ts';
-import { logStreamId, lsn, proposalId, scn } from '../base/scalars.ts';
+import { logStreamId, lsn, nodeId, proposalId, scn } from '../base/scalars.ts';
 import { assertContinues, firstEraConflict } from './continuity.ts';
 
 const at = (bytes: number, checksum = bytes): LogPosition => ({ lsn: lsn(bytes), scn: scn(bytes), checksum });
@@ -11,6 +11,16 @@ const source: LogReader = {
   state: () => ({
     stream: logStreamId(1001),
     role: 'leader',
+    leader: nodeId('self'),
+    isActive: true,
+    isImpaired: false,
+    config: {
+      version: { proposalId: proposalId(0), sequence: 1 },
+      members: [nodeId('self')],
+      learners: [],
+      degraded: [],
+      arbiter: null,
+    },
     proposalId: proposalId(2),
     accessMode: 'APPEND',
     modeVersion: 1,

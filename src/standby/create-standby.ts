@@ -111,7 +111,7 @@ export async function createStandby(options: CreateStandbyOptions): Promise<Crea
 async function pullUpTo(lsn: Lsn, log: StandbyLog, options: CreateStandbyOptions): Promise<void> {
   const puller = new StandbyPuller({
     log,
-    engine: null,
+    apply: null,
     // The sources stay the caller's: closing this puller must not close them.
     sources: {
       network: options.sources.network,
@@ -123,7 +123,6 @@ async function pullUpTo(lsn: Lsn, log: StandbyLog, options: CreateStandbyOptions
     recoveryUntil: scnUnlimited,
     knownEpoch: roleEpoch(0),
     sourceEnd: null,
-    delayMs: 0,
     bandwidthBytesPerSecond: 0,
     clock: options.clock,
     random: options.random,

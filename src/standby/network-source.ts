@@ -1,19 +1,25 @@
-/** A restore source reached over the network, as the puller sees it: addresses to try, one login each. */
+/**
+ * A restore source reached over the network, as the puller sees it: addresses to try, one login each. An address stands for
+ * its site: a node that does not lead the tenant tells who does, and one that is gone is looked past with what the site
+ * told of its nodes before.
+ */
 import { must } from '../base/assert.ts';
 import type { RoleEpoch } from '../base/scalars.ts';
-import { connectPeer, type PeerConnectOptions } from './network/log-client.ts';
+import type { NetAddress } from '../platform/net.ts';
+import { connectLeader, type LeaderConnectOptions } from './network/leader-connect.ts';
 import type { PeerConnection } from './network/peer-connection.ts';
 import type { NetworkSource } from './puller.ts';
 import { addressText } from './restore-source.ts';
+import { joinAddresses, parseSiteAddress } from './site-address.ts';
 
-export interface NetworkSourceOptions extends Omit<PeerConnectOptions, 'address' | 'knownEpoch'> {
-  readonly addresses: readonly PeerConnectOptions['address'][];
-}
+export type NetworkSourceOptions = Omit<LeaderConnectOptions, 'knownEpoch'>;
 
 export class PeerNetworkSource implements NetworkSource {
   readonly name: string;
   readonly addresses: number;
   readonly #options: NetworkSourceOptions;
+  /** the nodes of the site, as its leader last told them */
+  #told: readonly NetAddress[] = [];
 
   constructor(options: NetworkSourceOptions) {
     this.#options = options;
@@ -21,11 +27,14 @@ export class PeerNetworkSource implements NetworkSource {
     this.name = `${options.tenant} at ${options.addresses.map(addressText).join(';')}`;
   }
 
-  connect(address: number, knownEpoch: RoleEpoch): Promise<PeerConnection> {
-    return connectPeer({
+  async connect(address: number, knownEpoch: RoleEpoch): Promise<PeerConnection> {
+    const named = must(this.#options.addresses[address], 'an address of the restore source');
+    const connection = await connectLeader({
       ...this.#options,
-      address: must(this.#options.addresses[address], 'an address of the restore source'),
+      addresses: joinAddresses([named], this.#told),
       knownEpoch,
     });
+    this.#told = parseSiteAddress(connection.peer.address ?? '') ?? [];
+    return connection;
   }
 }

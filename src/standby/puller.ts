@@ -1,8 +1,8 @@
 /**
- * Pulls a standby's log from its source into its own log stream and applies it: the driver of `puller-core.ts` and owner of
- * the apply loop. Does what the core says, tells it what happened, and answers how far everything is.
+ * Pulls a standby's log from its source into its own log stream: the driver of `puller-core.ts`. Does what the core says,
+ * tells it what happened, and answers how far everything is.
  *
- * One raw write at a time; applying goes on beside it. Never decides anything itself.
+ * One raw write at a time; this replica applies its log by itself, beside it. Never decides anything itself.
  */
 import { AssertionError, must, unreachable } from '../base/assert.ts';
 import { isObError, ObError } from '../base/errors.ts';
@@ -11,7 +11,8 @@ import type { LogChunk, LogPosition, LogRawWriter, LogReader, LogTailReader } fr
 import { type Lsn, type RoleEpoch, type Scn } from '../base/scalars.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
 import type { Logger } from '../platform/logger.ts';
-import { type ApplyChunk, ApplyLoop, type AppliedPosition } from './apply-loop.ts';
+import type { AppliedPosition } from './apply-loop.ts';
+import type { LocalApply } from './follower-apply.ts';
 import type { PeerConnection } from './network/peer-connection.ts';
 import { pullProblem } from './pull-problem.ts';
 import { PullerCore } from './puller-core.ts';
@@ -52,13 +53,12 @@ export interface PullSources {
 export interface StandbyPullerOptions {
   readonly log: LogRawWriter & LogReader & LogTailReader;
   /** null pulls without applying (a standby that is being created) */
-  readonly engine: { readonly apply: ApplyChunk; readonly applied: AppliedPosition } | null;
+  readonly apply: LocalApply | null;
   readonly sources: PullSources;
   readonly recoveryUntil: Scn;
   readonly knownEpoch: RoleEpoch;
   /** the last one stored by `onSourceEnd`, or null */
   readonly sourceEnd: SourceEnd | null;
-  readonly delayMs: number;
   /** 0 for no limit */
   readonly bandwidthBytesPerSecond: number;
   readonly clock: Clock;
@@ -78,6 +78,8 @@ export interface StandbyStatus {
   readonly transport: 'network' | 'archive' | null;
   readonly lag: StandbyLag;
   readonly sourceEnd: SourceEnd | null;
+  /** has arrived here and continues what is durable */
+  readonly received: LogPosition;
   /** durable here */
   readonly sync: LogPosition;
   /** visible to readers here */
@@ -101,8 +103,7 @@ export class StandbyPuller {
   readonly #links = new Map<LinkId, PeerConnection | null>();
   readonly #waiters = new Set<Waiter>();
   #sources: PullSources;
-  #apply: ApplyLoop | null = null;
-  #applyFailure: unknown = null;
+  readonly #unsubscribe: () => void;
   #wake: Timer | null = null;
   #writing: Promise<void> = Promise.resolve();
   #archiveRead: Promise<void> = Promise.resolve();
@@ -122,18 +123,7 @@ export class StandbyPuller {
       bandwidthBytesPerSecond: options.bandwidthBytesPerSecond,
       jitterSeed: Math.floor(options.random.fraction() * 0xffff_ffff),
     });
-    const { engine } = options;
-    if (engine !== null) {
-      this.#apply = new ApplyLoop({
-        log: options.log,
-        apply: engine.apply,
-        applied: engine.applied,
-        delayMs: options.delayMs,
-        clock: options.clock,
-        onApplied: () => this.#settleWaiters(),
-        onFailed: error => this.#applyFailed(error),
-      });
-    }
+    this.#unsubscribe = options.apply?.onApplied(() => this.#settleWaiters()) ?? (() => {});
   }
 
   /** Begins to pull. No effect when it pulls already. */
@@ -143,7 +133,7 @@ export class StandbyPuller {
     this.#step({ kind: 'start', end: this.#options.log.state().end });
   }
 
-  /** Resolves when nothing more will be written from the source; what is here goes on being applied. */
+  /** Resolves when nothing more will be written from the source. */
   async stop(): Promise<void> {
     if (this.#running) {
       this.#running = false;
@@ -153,13 +143,13 @@ export class StandbyPuller {
     await this.#writing;
   }
 
-  /** Stops pulling and applying. */
+  /** Stops pulling for good. */
   async close(): Promise<void> {
     await this.stop();
     this.#closed = true;
     this.#wake?.cancel();
+    this.#unsubscribe();
     for (const waiter of this.#waiters) this.#settle(waiter, new ObError('OBS_STANDBY_STOPPED'));
-    await this.#apply?.close();
     await this.#sources.archive?.close();
   }
 
@@ -192,7 +182,7 @@ export class StandbyPuller {
 
   /** A switchover needs everything applied: lets go of a delay; it comes back when the standby is set up again. */
   dropDelay(): void {
-    this.#apply?.setDelay(0);
+    this.#options.apply?.setDelay(0);
   }
 
   /**
@@ -231,8 +221,8 @@ export class StandbyPuller {
   status(): StandbyStatus {
     const view = this.#core.view();
     const sync = this.#options.log.state().end;
-    const applied = this.#apply?.applied ?? sync;
-    const problem = this.#applyFailure;
+    const applied = this.#options.apply?.applied ?? sync;
+    const problem = this.#options.apply?.problem ?? null;
     return {
       status: problem === null ? view.status : 'NOT AVAILABLE',
       comment:
@@ -246,6 +236,7 @@ export class StandbyPuller {
         applied,
       }),
       sourceEnd: view.sourceEnd,
+      received: view.received,
       sync,
       applied,
       recoveryUntilScn: view.recoveryUntil,
@@ -274,7 +265,7 @@ export class StandbyPuller {
       }
       case 'ack': {
         const { lsn, scn } = this.#options.log.state().end;
-        const applied = this.#apply?.applied ?? { lsn, scn };
+        const applied = this.#options.apply?.applied ?? { lsn, scn };
         this.#links
           .get(effect.link)
           ?.ack(
@@ -400,12 +391,6 @@ export class StandbyPuller {
     }
   }
 
-  #applyFailed(error: unknown): void {
-    if (this.#isFatal(error)) return;
-    this.#applyFailure = error;
-    this.#options.logger.error({ err: error }, 'standby stopped applying');
-  }
-
   /** Hands a fatal error on; true if it was one. */
   #isFatal(error: unknown): boolean {
     const fatal =
@@ -432,7 +417,7 @@ export class StandbyPuller {
 
   #isHere(lsn: Lsn): boolean {
     const flushed = this.#options.log.state().end.lsn;
-    return flushed >= lsn && (this.#apply?.applied.lsn ?? flushed) >= lsn;
+    return flushed >= lsn && (this.#options.apply?.applied.lsn ?? flushed) >= lsn;
   }
 
   #settleWaiters(): void {

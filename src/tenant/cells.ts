@@ -9,18 +9,20 @@ const int64Max = 2n ** 63n - 1n;
 const int64Min = -(2n ** 63n);
 
 /** Parameters as the binding takes them. Throws OBS_SQL_PARAMETER_VALUE for an integer beyond 64 bits. */
-export function bindable(parameters: readonly Cell[]): unknown[] {
-  const bound: unknown[] = [];
+export function bindable(parameters: readonly Cell[]): readonly unknown[] {
+  let bound: unknown[] | undefined;
   for (let index = 0; index < parameters.length; index++) {
     const value = parameters[index];
-    if (typeof value === 'number') bound.push(Number.isSafeInteger(value) ? BigInt(value) : value);
-    else if (typeof value === 'bigint' && (value > int64Max || value < int64Min)) {
+    if (typeof value === 'number') {
+      // Copied at the first value that must not go in as it is.
+      if (Number.isSafeInteger(value)) (bound ??= [...parameters])[index] = BigInt(value);
+    } else if (typeof value === 'bigint' && (value > int64Max || value < int64Min)) {
       throw new ObError('OBS_SQL_PARAMETER_VALUE', {
         message: `parameter ${index + 1} has more than 64 bits`,
       });
-    } else bound.push(value);
+    }
   }
-  return bound;
+  return bound ?? parameters;
 }
 
 /** True when a row read as numbers may have lost digits of an INTEGER: it must be read again with bigints. */

@@ -41,16 +41,25 @@ export interface CommitPipelineOptions {
   readonly onFatal: (error: unknown) => void;
 }
 
+/** Somebody whose answer depends on a commit. */
+export interface ReplyWaiter {
+  /** the commit is kept */
+  release(): void;
+  /** its effects are gone, and why */
+  undone(error: ObError): void;
+}
+
 export class CommitPipeline {
   readonly #options: CommitPipelineOptions;
-  readonly #gate = new ReplyGate();
+  readonly #gate = new ReplyGate<ReplyWaiter>();
   #inFlight: InFlight[] = [];
   /** captured, waiting for room in the log's window */
   #backlog: Captured[] = [];
   #bytes = 0;
   #appendedSequence = 0;
   #undo: Undo | undefined;
-  #lost = false;
+  /** why the log takes nothing from this engine any more */
+  #lostBy: ObError | undefined;
   #resume: LogPosition;
   #lastEnd: Lsn;
   #committedEnd: Lsn;
@@ -79,7 +88,7 @@ export class CommitPipeline {
 
   /** The log was lost, and has not been taken up again. */
   get lost(): boolean {
-    return this.#lost;
+    return this.#lostBy !== undefined;
   }
 
   /** Newest group boundary behind which the log has nothing but what is in flight, or not of this database. */
@@ -94,10 +103,19 @@ export class CommitPipeline {
 
   /** Starts a term: the database has everything up to `position`, the log's end. */
   lead(position: LogPosition): void {
-    this.#lost = false;
+    this.#lostBy = undefined;
     this.#resume = position;
     this.#lastEnd = position.lsn;
     this.#committedEnd = position.lsn;
+  }
+
+  /**
+   * The log is led by somebody else, or by nobody: it may never be handed another commit of this term, even if it is led
+   * here again. What is in flight is told by the log, which may have committed some of it in this very moment.
+   */
+  leadershipEnded(cause: ObError): void {
+    this.#end(cause);
+    if (this.#inFlight.length === 0 && this.#backlog.length > 0) this.#takeBack(this.#gate.committed, cause);
   }
 
   /** Takes a commit of the worker, in order. */
@@ -109,15 +127,11 @@ export class CommitPipeline {
     else this.#append(commit);
   }
 
-  /** Calls `release` when commit `sequence` is kept, or `undone` with why its effects are gone. */
-  settle(sequence: number, release: () => void, undone: (error: ObError) => void): void {
+  /** Tells `waiter`, now or later, what becomes of commit `sequence`. */
+  settle(sequence: number, waiter: ReplyWaiter): void {
     const undo = this.#undo;
-    if (undo !== undefined && sequence > undo.keep) undone(this.#whyUndone(sequence, undo.error));
-    else {
-      this.#gate.wait(sequence, release, taken => {
-        undone(this.#whyUndone(taken, this.#undo?.error));
-      });
-    }
+    if (undo === undefined || sequence <= undo.keep) this.#gate.wait(sequence, waiter);
+    else waiter.undone(this.#whyUndone(sequence, undo.error));
   }
 
   /** The log's committed end has moved, while this engine leads. */
@@ -146,6 +160,10 @@ export class CommitPipeline {
   /** False if the commit waits in the backlog, or was refused. */
   #append(commit: Captured): boolean {
     const { log } = this.#options;
+    if (this.#lostBy !== undefined) {
+      this.#takeBack(this.#lastTaken, this.#lostBy);
+      return false;
+    }
     try {
       const { endLsn } = log.append({ kind: 'redo', body: commit.body });
       this.#inFlight.push({
@@ -158,12 +176,12 @@ export class CommitPipeline {
       this.#appendedSequence = commit.sequence;
       log.committed(endLsn).then(
         () => this.#committed(commit.sequence, endLsn),
-        (error: unknown) => this.#leadershipEnded(error),
+        (error: unknown) => this.#abandoned(error),
       );
       return true;
     } catch (error) {
       if (isObError(error, 'OBS_LOG_WINDOW_FULL') && this.#logIsBusy()) this.#backlog.unshift(commit);
-      else if (error instanceof ObError) this.#refused(commit.sequence, error);
+      else if (error instanceof ObError) this.#refused(error);
       else this.#options.onFatal(error);
       return false;
     }
@@ -198,18 +216,25 @@ export class CommitPipeline {
     this.#settled();
   }
 
-  #refused(sequence: number, error: ObError): void {
-    if (error.kind === 'disk' || error.kind === 'bug') this.#options.onFatal(error);
-    if (error.kind === 'not-leader') this.#end(error);
-    this.#takeBack(sequence - 1, error);
+  /** Newest commit that the log has taken and that was not taken back; the numbers after it may have gaps. */
+  get #lastTaken(): number {
+    return this.#inFlight.at(-1)?.sequence ?? this.#gate.committed;
   }
 
-  #leadershipEnded(cause: unknown): void {
+  #refused(error: ObError): void {
+    if (error.kind === 'disk' || error.kind === 'bug') this.#options.onFatal(error);
+    // A lease that lapsed may come back in the same proposal. If it does not, the log says that its leadership ended.
+    if (error.kind === 'not-leader' && error.code !== 'OBS_LOG_LEASE_LOST') this.#end(error);
+    this.#takeBack(this.#lastTaken, error);
+  }
+
+  /** The log will not tell what becomes of the commits in flight. */
+  #abandoned(cause: unknown): void {
     if (!(cause instanceof ObError)) {
       this.#options.onFatal(cause);
       return;
     }
-    if (this.#lost && this.#inFlight.length === 0) return;
+    if (this.lost && this.#inFlight.length === 0) return;
     this.#end(cause);
     this.#inFlight = [];
     const { tenant } = this.#options;
@@ -218,8 +243,8 @@ export class CommitPipeline {
   }
 
   #end(cause: ObError): void {
-    if (this.#lost) return;
-    this.#lost = true;
+    if (this.#lostBy !== undefined) return;
+    this.#lostBy = cause;
     this.#options.onLost(cause);
   }
 
@@ -229,7 +254,9 @@ export class CommitPipeline {
     for (const commit of this.#inFlight) this.#bytes += commit.bytes;
     const pending = (this.#undo?.pending ?? 0) + 1;
     this.#undo = { keep: Math.min(keep, this.#undo?.keep ?? keep), error, pending };
-    this.#gate.undo(this.#undo.keep);
+    this.#gate.undo(this.#undo.keep, (waiter, waited) =>
+      waiter.undone(this.#whyUndone(waited, this.#undo?.error)),
+    );
     this.#options.undo(this.#undo.keep);
   }
 

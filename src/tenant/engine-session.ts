@@ -7,7 +7,6 @@
 import { assert } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
 import type { Clock, Timer } from '../platform/clock.ts';
-import type { CommitPipeline } from './commit-pipeline.ts';
 import type {
   EngineSession,
   SessionOptions,
@@ -15,16 +14,22 @@ import type {
   StatementRequest,
   StatementResult,
 } from './engine.ts';
+import {
+  type AnswerHost,
+  type AnswerTaker,
+  EndedTransaction,
+  PendingAnswer,
+  UndoneAnswer,
+} from './pending-answer.ts';
 import { startsAsRead } from './statement-guard.ts';
 import type { OperationName, SessionHandle, Statement, WorkerOperations } from './worker-messages.ts';
-import type { WorkerChannel } from './worker-pool.ts';
+import type { Settled, Settler, WorkerChannel } from './worker-pool.ts';
 import type { WriterQueue, WriterTurn } from './writer-queue.ts';
 
 /** What a session needs of its engine. */
-export interface SessionHost {
+export interface SessionHost extends AnswerHost {
   readonly tenant: string;
   readonly channel: WorkerChannel;
-  readonly pipeline: CommitPipeline;
   readonly writers: WriterQueue;
   readonly clock: Clock;
   readonly limits: { readonly lockWaitMs: number; readonly idleInTransactionMs: number };
@@ -32,6 +37,8 @@ export interface SessionHost {
   refuseWrites(): void;
   /** Throws if the engine is not open. */
   refuseAll(): void;
+  /** The term of the leader whose answers it gives now; undefined for those of a follower, which claim nothing. */
+  term(): number | undefined;
   forget(session: TenantSession): void;
 }
 
@@ -47,11 +54,15 @@ export class TenantSession implements EngineSession {
   readonly #handle: SessionHandle;
   readonly #internal: boolean;
   readonly #idleMs: number;
+  readonly #weak: boolean;
   #transaction: Transaction = none;
   /** what the client is told at its next call: its transaction was ended meanwhile */
   #notice: ObError | undefined;
   #foreignKeys = true;
-  #last: Promise<unknown> = Promise.resolve();
+  /** a call runs */
+  #busy = false;
+  /** calls behind it */
+  readonly #waiting: (() => void)[] = [];
   #idleTimer: Timer | undefined;
   /** gives up the wait for the writer */
   #cancelWait: ((error: ObError) => void) | undefined;
@@ -63,6 +74,7 @@ export class TenantSession implements EngineSession {
     this.#handle = handle;
     this.#internal = options.internal ?? false;
     this.#idleMs = options.idleInTransactionMs ?? host.limits.idleInTransactionMs;
+    this.#weak = options.weak ?? false;
   }
 
   get inTransaction(): boolean {
@@ -75,16 +87,17 @@ export class TenantSession implements EngineSession {
   }
 
   execute(request: StatementRequest): Promise<StatementResult> {
-    const { sql, parameters, rowsMax } = request;
+    const { sql, parameters, rowsMax, weak = this.#weak } = request;
     const statement: Statement = { sql, parameters, rowsMax, internal: this.#internal };
+    if (this.#isFree && !startsAsRead(sql)) return this.#writeNow(statement);
     return this.#inOrder(() => {
-      if (this.inTransaction) return this.#step(statement);
-      return startsAsRead(sql) ? this.#read(statement) : this.#write(statement);
+      if (this.inTransaction) return this.#step(statement, this.#claimOf(weak));
+      return startsAsRead(sql) ? this.#read(statement, weak) : this.#write(statement);
     });
   }
 
   describe(sql: string): Promise<StatementDescription> {
-    return this.#inOrder(() => this.#askAgain('describe', { sql, internal: this.#internal }));
+    return this.#inOrder(() => this.#askAgain('describe', { sql, internal: this.#internal }, undefined));
   }
 
   begin(kind: 'read' | 'write', options?: { lockWaitMs?: number }): Promise<void> {
@@ -118,7 +131,7 @@ export class TenantSession implements EngineSession {
     this.#stopIdleTimer();
     this.#cancelWait?.(this.#closedError());
     // what runs is finished first; its failure is its caller's
-    await this.#last.catch(() => undefined);
+    if (this.#busy) await new Promise<void>(resolve => this.#waiting.push(resolve));
     if (this.inTransaction) await this.#rollback().catch(() => undefined);
     this.#host.forget(this);
   }
@@ -134,26 +147,44 @@ export class TenantSession implements EngineSession {
     this.#notice = notice;
     const transaction = this.#transaction;
     this.#transaction = none;
-    if (!rolledBack) this.#host.channel.send('rollback', { session: this.#handle }, () => undefined);
+    if (!rolledBack) this.#host.channel.send('rollback', { session: this.#handle }, ignored);
     if (transaction.kind === 'write') transaction.turn.release();
   }
 
   /** Runs calls one after the other. */
   #inOrder<Result>(call: () => Promise<Result>): Promise<Result> {
     if (this.#closed) return Promise.reject(this.#closedError());
-    const run = async (): Promise<Result> => {
+    if (!this.#busy) return this.#run(call);
+    return new Promise((resolve, reject) => {
+      this.#waiting.push(() => {
+        this.#run(call).then(resolve, reject);
+      });
+    });
+  }
+
+  async #run<Result>(call: () => Promise<Result>): Promise<Result> {
+    this.#busy = true;
+    try {
       this.#stopIdleTimer();
       this.#host.refuseAll();
       this.#throwNotice();
-      try {
-        return await call();
-      } finally {
-        if (this.inTransaction && !this.#closed) this.#startIdleTimer();
-      }
-    };
-    const result = this.#last.then(run, run);
-    this.#last = result;
-    return result;
+      return await call();
+    } finally {
+      this.#ran();
+    }
+  }
+
+  /** A call has run: the next one may. */
+  #ran(): void {
+    if (this.inTransaction && !this.#closed) this.#startIdleTimer();
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#busy = false;
+    else queueMicrotask(next);
+  }
+
+  /** Nothing of this session runs, and nothing is to be told first. */
+  get #isFree(): boolean {
+    return !this.#busy && !this.#closed && !this.inTransaction && this.#notice === undefined;
   }
 
   #throwNotice(): void {
@@ -162,30 +193,67 @@ export class TenantSession implements EngineSession {
     if (notice !== undefined) throw notice;
   }
 
-  async #read(statement: Statement): Promise<StatementResult> {
-    const result = await this.#askAgain('read', { statement });
+  /** A leader's answer claims to be the newest, unless nobody asked for that. */
+  #claimOf(weak: boolean): number | undefined {
+    return weak ? undefined : this.#host.term();
+  }
+
+  async #read(statement: Statement, weak: boolean): Promise<StatementResult> {
+    const result = await this.#askAgain('read', { statement }, this.#claimOf(weak));
     return result.kind === 'needs-writer' ? this.#write(statement) : result;
   }
 
-  #write(statement: Statement): Promise<StatementResult> {
-    const host = this.#host;
-    host.refuseWrites();
+  /** What nearly every statement is, a write of a free session: as `#run` does it, without the promises in between. */
+  #writeNow(statement: Statement): Promise<StatementResult> {
     return new Promise((resolve, reject) => {
-      let waiting = true;
-      let abandoned = false;
-      const grant = () => {
-        waiting = false;
-        this.#cancelWait = undefined;
-        if (!abandoned) this.#send('write', { statement, foreignKeys: this.#foreignKeys }, resolve, reject);
-      };
-      host.writers.shared(host.limits.lockWaitMs, grant, reject);
-      if (waiting) {
-        this.#waitOr(error => {
-          abandoned = true;
+      this.#host.refuseAll();
+      this.#host.refuseWrites();
+      this.#busy = true;
+      this.#startWrite(statement, {
+        resolve: result => {
+          this.#ran();
+          resolve(result);
+        },
+        reject: error => {
+          this.#ran();
           reject(error);
-        });
-      }
+        },
+      });
     });
+  }
+
+  #write(statement: Statement): Promise<StatementResult> {
+    this.#host.refuseWrites();
+    return new Promise((resolve, reject) => this.#startWrite(statement, { resolve, reject }));
+  }
+
+  #startWrite(statement: Statement, taker: AnswerTaker<StatementResult>): void {
+    const { writers, limits } = this.#host;
+    if (writers.isOpen) {
+      this.#sendWrite(statement, taker);
+      return;
+    }
+    let waiting = true;
+    let abandoned = false;
+    const grant = () => {
+      waiting = false;
+      this.#cancelWait = undefined;
+      if (!abandoned) this.#sendWrite(statement, taker);
+    };
+    const refuse = (error: ObError) => {
+      if (!abandoned) taker.reject(error);
+    };
+    writers.shared(limits.lockWaitMs, grant, refuse);
+    if (waiting) {
+      this.#waitOr(error => {
+        abandoned = true;
+        taker.reject(error);
+      });
+    }
+  }
+
+  #sendWrite(statement: Statement, taker: AnswerTaker<StatementResult>): void {
+    this.#send('write', { statement, foreignKeys: this.#foreignKeys }, this.#claimOf(false), taker);
   }
 
   /** `cancel` gives up a wait for the writer when the session is closed. */
@@ -194,10 +262,10 @@ export class TenantSession implements EngineSession {
     else this.#cancelWait = cancel;
   }
 
-  async #step(statement: Statement): Promise<StatementResult> {
+  async #step(statement: Statement, claim: number | undefined): Promise<StatementResult> {
     const transaction = this.#transaction;
     try {
-      return await this.#ask('step', { session: this.#handle, statement });
+      return await this.#ask('step', { session: this.#handle, statement }, claim);
     } catch (error) {
       if (error instanceof EndedTransaction) {
         this.#transaction = none;
@@ -209,7 +277,8 @@ export class TenantSession implements EngineSession {
   }
 
   async #beginRead(): Promise<void> {
-    await this.#askAgain('begin', { session: this.#handle, access: 'read', foreignKeys: this.#foreignKeys });
+    const request = { session: this.#handle, access: 'read', foreignKeys: this.#foreignKeys } as const;
+    await this.#askAgain('begin', request, undefined);
     this.#transaction = { kind: 'read' };
   }
 
@@ -219,7 +288,8 @@ export class TenantSession implements EngineSession {
     const turn = await this.#writerTurn(lockWaitMs ?? host.limits.lockWaitMs);
     try {
       host.refuseWrites();
-      await this.#ask('begin', { session: this.#handle, access: 'write', foreignKeys: this.#foreignKeys });
+      const request = { session: this.#handle, access: 'write', foreignKeys: this.#foreignKeys } as const;
+      await this.#ask('begin', request, undefined);
       this.#transaction = { kind: 'write', turn };
     } catch (error) {
       turn.release();
@@ -252,7 +322,7 @@ export class TenantSession implements EngineSession {
     if (transaction.kind === 'none') throw stateError('an open transaction');
     this.#committing = true;
     return new Promise((resolve, reject) => {
-      this.#host.channel.send('commit', { session: this.#handle }, settled => {
+      const settle = (settled: Settled<null>) => {
         this.#committing = false;
         // a COMMIT that is refused leaves the transaction open, as SQLite does
         if (settled.kind === 'answer' || settled.transactionEnded) {
@@ -261,8 +331,9 @@ export class TenantSession implements EngineSession {
           if (transaction.kind === 'write') transaction.turn.release();
         }
         const release = () => (settled.kind === 'answer' ? resolve() : reject(settled.error));
-        this.#host.pipeline.settle(settled.sequence, release, reject);
-      });
+        this.#host.pipeline.settle(settled.sequence, { release, undone: reject });
+      };
+      this.#host.channel.send('commit', { session: this.#handle }, { settle });
     });
   }
 
@@ -279,18 +350,20 @@ export class TenantSession implements EngineSession {
   #ask<Name extends OperationName>(
     kind: Name,
     request: WorkerOperations[Name]['request'],
+    claim: number | undefined,
   ): Promise<WorkerOperations[Name]['answer']> {
-    return new Promise((resolve, reject) => this.#send(kind, request, resolve, reject));
+    return new Promise((resolve, reject) => this.#send(kind, request, claim, { resolve, reject }));
   }
 
   /** The same for what changes nothing: run again if it saw commits that were taken back. */
   async #askAgain<Name extends OperationName>(
     kind: Name,
     request: WorkerOperations[Name]['request'],
+    claim: number | undefined,
   ): Promise<WorkerOperations[Name]['answer']> {
     for (;;) {
       try {
-        return await this.#ask(kind, request);
+        return await this.#ask(kind, request, claim);
       } catch (error) {
         // an undo ends the read transactions it concerns: `begin` begins again on what is kept
         if (!(error instanceof UndoneAnswer)) throw error;
@@ -299,23 +372,14 @@ export class TenantSession implements EngineSession {
     }
   }
 
-  /** Sends a request whose answer waits for the commits it depends on. */
+  /** Sends a request; its answer passes the commit pipeline. `claim`: the term it must still be when it leaves. */
   #send<Name extends OperationName>(
     kind: Name,
     request: WorkerOperations[Name]['request'],
-    resolve: (value: WorkerOperations[Name]['answer']) => void,
-    reject: (error: unknown) => void,
+    claim: number | undefined,
+    taker: AnswerTaker<WorkerOperations[Name]['answer']>,
   ): void {
-    const { channel, pipeline } = this.#host;
-    channel.send(kind, request, settled => {
-      const release = () => {
-        if (settled.kind === 'answer') resolve(settled.value);
-        else reject(settled.transactionEnded ? new EndedTransaction(settled.error) : settled.error);
-      };
-      const changes = kind === 'write' || kind === 'step';
-      const undone = (error: ObError) => reject(changes ? error : new UndoneAnswer(error));
-      pipeline.settle(settled.sequence, release, undone);
-    });
+    this.#host.channel.send(kind, request, new PendingAnswer(this.#host, kind, claim, taker));
   }
 
   #startIdleTimer(): void {
@@ -336,24 +400,6 @@ export class TenantSession implements EngineSession {
   }
 }
 
-/** The answer showed commits that were taken back. */
-class UndoneAnswer extends Error {
-  override readonly name = 'UndoneAnswer';
-  readonly reason: ObError;
-  constructor(reason: ObError) {
-    super('what was read was taken back', { cause: reason });
-    this.reason = reason;
-  }
-}
-
-/** A statement failed and took its transaction with it. */
-class EndedTransaction extends Error {
-  override readonly name = 'EndedTransaction';
-  readonly reason: ObError;
-  constructor(reason: ObError) {
-    super('the transaction ended', { cause: reason });
-    this.reason = reason;
-  }
-}
+const ignored: Settler<unknown> = { settle: () => undefined };
 
 const stateError = (wanted: string): ObError => new ObError('OBS_TENANT_TRANSACTION_STATE', { wanted });

@@ -3,8 +3,9 @@
  * redo, checkpoints and snapshots. Free of any client dialect. The implementation runs SQLite in worker threads; this
  * file is the contract between the threads' owner and the front-ends.
  *
- * Invariants: a reply, or a read that saw a page, leaves only when the LSN it depends on is committed (K4, promise 1);
- * only committed changes reach the database file; a standby shows whole prefixes only (S2).
+ * Invariants: a reply, or a read that saw a page, leaves only when the LSN it depends on is committed (K4, promise 1), a
+ * leader's read only while it holds the lease of its log; only committed changes reach the database file; a standby shows
+ * whole prefixes only (S2).
  */
 import type { LogChunk } from '../base/log-access.ts';
 import type { Lsn, Scn } from '../base/scalars.ts';
@@ -25,6 +26,8 @@ export interface StatementRequest {
   readonly parameters: readonly Cell[];
   /** a result with more rows is an error (OBS_SQL_RESULT_TOO_LARGE), never cut silently */
   readonly rowsMax: number;
+  /** what it reads may be old: its answer needs no lease. Absent: as the session */
+  readonly weak?: boolean;
 }
 
 export type StatementResult =
@@ -66,6 +69,8 @@ export interface SessionOptions {
   readonly internal?: boolean;
   /** a write transaction idle for longer is rolled back and the session told so at its next call */
   readonly idleInTransactionMs?: number;
+  /** what its statements read may be old, unless they say otherwise */
+  readonly weak?: boolean;
 }
 
 export type EngineMode =
@@ -104,6 +109,8 @@ export interface EngineSnapshot {
 
 export interface TenantEngine {
   state(): EngineState;
+  /** the leader's, as far as it knows: its strong answers are current */
+  readonly leads: boolean;
   openSession(options?: SessionOptions): EngineSession;
   /**
    * Follower: applies committed groups that start where the last ones ended; resolves when readers see them.
@@ -118,6 +125,12 @@ export interface TenantEngine {
    */
   drainWrites(why: string, drainMs: number): Promise<void>;
   resumeWrites(): void;
+  /**
+   * The log is not led here any more, whatever it does next: from this call on nothing is appended, and what is not known
+   * to be kept is taken back, its clients told `unknown`. Nothing more than a note for an engine that does not lead;
+   * `demote` makes it follow.
+   */
+  leadershipEnded(): void;
   /** Leader to follower. Local commits the log never took are undone physically; their clients get `unknown`. */
   demote(): Promise<void>;
   /** Copies committed pages into the database file and makes it durable. Returns the new checkpoint LSN. */

@@ -64,9 +64,15 @@ export class IdleTicker {
     this.#idleMs += limits.keepAliveMs;
     // once per idle time
     if (before < limits.restAfterMs && this.#idleMs >= limits.restAfterMs) {
-      channel.send('rest', {}, settled => {
-        if (settled.kind === 'failure') this.#options.onFailure(settled.error);
-      });
+      channel.send(
+        'rest',
+        {},
+        {
+          settle: settled => {
+            if (settled.kind === 'failure') this.#options.onFailure(settled.error);
+          },
+        },
+      );
     }
   }
 

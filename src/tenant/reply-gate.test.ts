@@ -10,7 +10,7 @@ test('an answer leaves exactly when its commit is kept, or is undone with it, on
   );
   fc.assert(
     fc.property(fc.array(operation, { maxLength: 60 }), operations => {
-      const gate = new ReplyGate();
+      const gate = new ReplyGate<{ release: () => void; undone: (taken: number) => void }>();
       const waiting = new Map<number, number>();
       const outcomes = new Map<number, string>();
       let next = 0;
@@ -23,13 +23,12 @@ test('an answer leaves exactly when its commit is kept, or is undone with it, on
             expect(outcomes.has(id)).toBe(false);
             outcomes.set(id, outcome);
           };
-          gate.wait(
-            sequence,
-            () => note('released'),
-            taken => note(`undone ${taken}`),
-          );
+          gate.wait(sequence, {
+            release: () => note('released'),
+            undone: taken => note(`undone ${taken}`),
+          });
         } else if (step.kind === 'commit') gate.commit(gate.committed + step.by);
-        else gate.undo(gate.committed + step.keep);
+        else gate.undo(gate.committed + step.keep, (waiter, taken) => waiter.undone(taken));
         const undoneAbove = step.kind === 'undo' ? gate.committed + step.keep : Number.POSITIVE_INFINITY;
         for (const [id, sequence] of waiting) {
           if (sequence <= gate.committed) expect(outcomes.get(id)).toBe('released');

@@ -4,14 +4,12 @@
  */
 import { assert } from '../base/assert.ts';
 
-interface Waiting {
+interface Waiter {
   /** the commit it depends on is kept */
-  readonly release: () => void;
-  /** the commit was taken back */
-  readonly undone: (sequence: number) => void;
+  release(): void;
 }
 
-export class ReplyGate {
+export class ReplyGate<Waiting extends Waiter> {
   /** newest sequence known to be committed */
   #committed = 0;
   readonly #waiting = new Map<number, Waiting[]>();
@@ -20,15 +18,15 @@ export class ReplyGate {
     return this.#committed;
   }
 
-  /** Calls `release` at once, or when `sequence` is committed; or `undone` when it is taken back. */
-  wait(sequence: number, release: () => void, undone: (sequence: number) => void): void {
+  /** Releases `waiter` at once, or when `sequence` is committed; or `undo` hands it out. */
+  wait(sequence: number, waiter: Waiting): void {
     if (sequence <= this.#committed) {
-      release();
+      waiter.release();
       return;
     }
     const others = this.#waiting.get(sequence);
-    if (others === undefined) this.#waiting.set(sequence, [{ release, undone }]);
-    else others.push({ release, undone });
+    if (others === undefined) this.#waiting.set(sequence, [waiter]);
+    else others.push(waiter);
   }
 
   /** Everything up to `sequence` is committed. */
@@ -38,17 +36,17 @@ export class ReplyGate {
     for (const [waited, waiting] of this.#waiting) {
       if (waited > sequence) continue;
       this.#waiting.delete(waited);
-      for (const { release } of waiting) release();
+      for (const waiter of waiting) waiter.release();
     }
   }
 
-  /** Everything after `sequence` is taken back. */
-  undo(sequence: number): void {
+  /** Everything after `sequence` is taken back: who waited for it is handed to `undone`, with the commit's number. */
+  undo(sequence: number, undone: (waiter: Waiting, waited: number) => void): void {
     assert(sequence >= this.#committed, 'a committed change is never taken back');
     for (const [waited, waiting] of this.#waiting) {
       if (waited <= sequence) continue;
       this.#waiting.delete(waited);
-      for (const { undone } of waiting) undone(waited);
+      for (const waiter of waiting) undone(waiter, waited);
     }
   }
 }

@@ -5,7 +5,7 @@
  */
 import Database from 'better-sqlite3';
 import { assert } from '../base/assert.ts';
-import { readerCacheKibibytes, writerCacheKibibytes } from '../base/limits.ts';
+import { readerCacheKibibytes, writerCacheKibibytesMin } from '../base/limits.ts';
 import type { Connection } from './pages/connection.ts';
 import { type PreparedStatement, StatementCache } from './statement-cache.ts';
 import type { StatementKind } from './statement-guard.ts';
@@ -15,6 +15,7 @@ export class SqlConnection {
   readonly #statements: StatementCache;
   readonly #schemaVersion: Database.Statement;
   /** prepared at their first use: most connections of an idle tenant never need them */
+  #failedCommits = 0;
   #begin: Database.Statement | undefined;
   #commit: Database.Statement | undefined;
   #schema = 0;
@@ -36,7 +37,7 @@ export class SqlConnection {
     connection.pragma('synchronous = OFF');
     connection.pragma('wal_autocheckpoint = 0');
     connection.pragma('journal_size_limit = -1');
-    connection.pragma(`cache_size = -${writerCacheKibibytes}`);
+    connection.pragma(`cache_size = -${writerCacheKibibytesMin}`);
     return new SqlConnection(connection);
   }
 
@@ -82,11 +83,30 @@ export class SqlConnection {
 
   commit(): void {
     this.#commit ??= this.connection.prepare('COMMIT');
-    this.#commit.run();
+    try {
+      this.#commit.run();
+    } catch (error) {
+      this.commitFailed();
+      throw error;
+    }
+  }
+
+  /** Commits that failed, of COMMIT and of statements by themselves, for whatever reason. */
+  get failedCommits(): number {
+    return this.#failedCommits;
+  }
+
+  commitFailed(): void {
+    this.#failedCommits += 1;
   }
 
   exec(sql: string): void {
     this.connection.exec(sql);
+  }
+
+  /** How much page cache it may take. */
+  set cacheKibibytes(kibibytes: number) {
+    this.connection.pragma(`cache_size = -${kibibytes}`);
   }
 
   /** Gives page cache and statements back. */

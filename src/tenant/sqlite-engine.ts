@@ -46,6 +46,10 @@ export interface TenantEngineOptions {
   readonly onFatal: (error: Error) => void;
   /** The file is durable up to `position`: older log may go (`advanceBase`). */
   readonly onCheckpoint?: (position: LogPosition) => void;
+  /** A follower that must not show all of its log yet replays it to the group that reaches this; default: to the end. */
+  readonly replayTo?: Lsn;
+  /** What clients are told who need the leader while this engine is not it; default: that the tenant is a standby. */
+  readonly notLeading?: () => ObError;
 }
 
 /**
@@ -79,6 +83,10 @@ class SqliteEngine implements TenantEngine, SessionHost {
   #storage: StorageState;
   /** why no write may begin, although this is the leader */
   #refusal: ObError | undefined;
+  /** the log's leadership has ended since this engine began to take it over */
+  #outrun = false;
+  /** counts the leaderships that ended */
+  #term = 0;
 
   constructor(options: TenantEngineOptions) {
     const { log, clock, tenant } = options;
@@ -140,8 +148,7 @@ class SqliteEngine implements TenantEngine, SessionHost {
   }
 
   state(): EngineState {
-    const leads = this.#mode === 'leader' && !this.pipeline.lost;
-    const { end } = leads ? this.#log.state() : { end: this.#applied };
+    const end = this.#visibleEnd();
     return {
       mode: this.#mode,
       pageBytes: this.#storage.pageBytes,
@@ -152,6 +159,12 @@ class SqliteEngine implements TenantEngine, SessionHost {
       walBytes: this.#storage.walBytes,
       sessions: this.#sessions.size,
     };
+  }
+
+  /** What readers see: of an engine whose log is lost, what was kept when it was. */
+  #visibleEnd(): LogPosition {
+    if (this.#mode !== 'leader') return this.#applied;
+    return this.pipeline.lost ? this.pipeline.resume : this.#log.state().end;
   }
 
   openSession(options: SessionOptions = {}): EngineSession {
@@ -178,6 +191,7 @@ class SqliteEngine implements TenantEngine, SessionHost {
 
   async promote(): Promise<void> {
     this.#mustBe('follower');
+    this.#outrun = false;
     await this.#checkpoints.pause();
     // entries that came after the last apply are the role's: the database has nothing of them
     await this.#feed(this.#applied, chunk =>
@@ -188,6 +202,14 @@ class SqliteEngine implements TenantEngine, SessionHost {
     this.#refusal = undefined;
     this.#mode = 'leader';
     this.#checkpoints.resume();
+    if (this.#outrun) this.leadershipEnded();
+  }
+
+  leadershipEnded(): void {
+    this.#outrun = true;
+    this.#term += 1;
+    if (this.#mode !== 'leader' || this.pipeline.lost) return;
+    this.pipeline.leadershipEnded(this.#notLeader());
   }
 
   async drainWrites(why: string, drainMs: number): Promise<void> {
@@ -248,9 +270,25 @@ class SqliteEngine implements TenantEngine, SessionHost {
 
   refuseWrites(): void {
     this.refuseAll();
-    if (this.#mode === 'follower') throw new ObError('OBS_TENANT_READ_ONLY', { tenant: this.tenant });
+    if (this.#mode === 'follower' || this.pipeline.lost) throw this.#notLeading();
     if (this.#refusal !== undefined) throw this.#refusal;
     this.#ticker.busy();
+  }
+
+  get leads(): boolean {
+    return this.#mode === 'leader' && !this.pipeline.lost;
+  }
+
+  term(): number | undefined {
+    if (this.#mode === 'leader') return this.#term;
+    // A primary that is not open for writes yet reads what it leads.
+    const { role, accessMode } = this.#log.state();
+    return role === 'leader' && accessMode === 'APPEND' ? this.#term : undefined;
+  }
+
+  outdated(term: number): ObError | undefined {
+    if (term === this.#term && this.#log.holdsLease()) return undefined;
+    return this.#options.notLeading?.() ?? this.#notLeader();
   }
 
   forget(session: TenantSession): void {
@@ -266,7 +304,7 @@ class SqliteEngine implements TenantEngine, SessionHost {
     if (end.lsn < from.lsn) {
       throw new ObError('OBS_TENANT_LOG_SHORT', { tenant, end: end.lsn, checkpoint: from.lsn });
     }
-    await this.#feed(from, chunk => this.channel.ask('redo', { chunk }));
+    await this.#feed(from, chunk => this.channel.ask('redo', { chunk }), this.#options.replayTo);
     const applied = await this.channel.ask('start', { mode, pageBytes });
     this.#checkpoints.opened(checkpoint, applied.position);
     // A crash can come between a checkpoint and telling it: the log must know what the database holds before it is cut.
@@ -276,17 +314,22 @@ class SqliteEngine implements TenantEngine, SessionHost {
     this.#mode = mode;
   }
 
-  /** Hands the committed log from `from` on to `take`, chunk by chunk, one read ahead. */
-  async #feed(from: LogPosition, take: (chunk: LogChunk) => Promise<unknown>): Promise<void> {
+  /** Hands the committed log from `from` on to `take`, chunk by chunk, one read ahead. `to`: until a group reaches it. */
+  async #feed(
+    from: LogPosition,
+    take: (chunk: LogChunk) => Promise<unknown>,
+    to: number = Number.POSITIVE_INFINITY,
+  ): Promise<void> {
     let position = from.lsn;
     let taking: Promise<unknown> = Promise.resolve();
-    for (;;) {
-      const chunk = await this.#log.read(position, applyChunkBytesMax);
+    while (position < to) {
+      const chunk = await this.#log.read(position, Math.min(applyChunkBytesMax, to - position));
       await taking;
       if (chunk.bytes.length === 0) return;
       position = chunk.end.lsn;
       taking = take(chunk);
     }
+    await taking;
   }
 
   #follow(applied: AppliedState): void {
@@ -301,7 +344,7 @@ class SqliteEngine implements TenantEngine, SessionHost {
   }
 
   #logAdvanced(end: LogPosition): void {
-    if (this.#mode !== 'leader') return;
+    if (this.#mode !== 'leader' || this.pipeline.lost) return;
     // another site's log may come in before the role manager demotes this engine: the database does not have that
     const { role, accessMode } = this.#log.state();
     if (role === 'leader' && accessMode === 'APPEND') this.pipeline.advanced(end);
@@ -311,15 +354,35 @@ class SqliteEngine implements TenantEngine, SessionHost {
     const notice = new ObError('OBS_TENANT_TRANSACTION_ENDED', { why: 'the log took no more changes' });
     for (const session of this.#sessions) if (session.writes) session.endTransaction(notice, true);
     this.#options.logger.warn({ tenant: this.tenant, keep }, 'local commits are taken back');
-    this.channel.send('undo', { sequence: keep }, settled => {
-      if (settled.kind === 'failure') this.#fatal(settled.error);
-      else this.pipeline.undone();
-    });
+    this.channel.send(
+      'undo',
+      { sequence: keep },
+      {
+        settle: settled => {
+          if (settled.kind === 'failure') this.#fatal(settled.error);
+          else this.pipeline.undone();
+        },
+      },
+    );
   }
 
   #logLost(cause: ObError): void {
     this.#refusal = cause;
     this.writers.refuseWaiting(cause);
+  }
+
+  #notLeading(): ObError {
+    const told = this.#options.notLeading?.();
+    if (told !== undefined) return told;
+    return this.#mode === 'follower'
+      ? new ObError('OBS_TENANT_READ_ONLY', { tenant: this.tenant })
+      : this.#notLeader();
+  }
+
+  /** For an engine that nobody told where else to send clients. */
+  #notLeader(): ObError {
+    const leader = 'an address not known here';
+    return new ObError('OBS_TENANT_NOT_LEADER', { tenant: this.tenant, leader, node: null });
   }
 
   /** Lets write transactions finish within `waitMs`, then rolls back the rest. */

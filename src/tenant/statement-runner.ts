@@ -79,15 +79,15 @@ export class StatementRunner {
     );
   }
 
-  /** A guarded statement for `write`. Throws what the guard throws. */
-  guard(statement: Statement): GuardedStatement {
-    const kind = this.#guard.kind(statement.sql, statement.internal);
+  /** What a statement for `write` is. Throws what the guard throws. */
+  guard(sql: string, internal: boolean): StatementKind {
+    const kind = this.#guard.kind(sql, internal);
     if (kind === 'savepoint') throw this.#noTransaction();
     if (kind === 'unknown') {
-      translated(statement.sql, () => this.#writer.statement(statement.sql, kind));
+      translated(sql, () => this.#writer.statement(sql, kind));
       throw unknownStatement();
     }
-    return { statement, kind };
+    return kind;
   }
 
   /** Writes that are ready together, of sessions with the same foreign key setting. */
@@ -96,7 +96,11 @@ export class StatementRunner {
     this.#setForeignKeys(foreignKeys);
     const together = batch.length > 1 && !(foreignKeys && this.#hasDeferredForeignKeys());
     const outcome = together ? runBatch(this.#writer, batch) : runOneByOne(this.#writer, batch);
-    if (batch.some(({ kind }) => changesSchema(kind))) this.#schemaChanged();
+    for (const { kind } of batch) {
+      if (!changesSchema(kind)) continue;
+      this.#schemaChanged();
+      break;
+    }
     return outcome;
   }
 

@@ -11,7 +11,7 @@ import fs from 'node:fs';
 import { join } from 'node:path';
 import { assert, must } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
-import { undoMarksMax } from '../base/limits.ts';
+import { writerCacheKibibytesMin } from '../base/limits.ts';
 import type { LogChunk, LogPosition } from '../base/log-access.ts';
 import { type Lsn, lsn, scn } from '../base/scalars.ts';
 import type { EngineMode } from './engine.ts';
@@ -22,12 +22,12 @@ import { RawRedo } from './pages/raw-redo.ts';
 import { dropSideFiles, refuseForeignHolders } from './pages/recovery-guard.ts';
 import { SnapshotSource } from './pages/snapshot-source.ts';
 import { type CapturedCommit, WalCapture } from './pages/wal-capture.ts';
-import type { WalMark } from './pages/wal-format.ts';
 import { WalInjector } from './pages/wal-injector.ts';
 import { rewindWal } from './pages/wal-rewind.ts';
 import { RedoReader } from './redo-reader.ts';
 import { SqlConnection } from './sql-connection.ts';
 import { StatementRunner } from './statement-runner.ts';
+import { UndoMarks } from './undo-marks.ts';
 import type {
   AppliedState,
   CopiedState,
@@ -39,8 +39,9 @@ import type {
 } from './worker-messages.ts';
 
 /** A captured commit with its number. */
-export interface NumberedCommit extends CapturedCommit {
+export interface NumberedCommit {
   readonly sequence: number;
+  readonly commit: CapturedCommit;
 }
 
 const logStart: LogPosition = { lsn: lsn(0), scn: scn(0), checksum: 0 };
@@ -76,13 +77,13 @@ export class TenantCore {
   #lastSequence = 0;
   /** newest commit that is in the database */
   #visibleSequence = 0;
-  /** where each commit began, to go back to; oldest first */
-  readonly #undoMarks = new Map<number, WalMark>();
-  /** newest commit whose undo mark is gone */
-  #forgottenSequence = 0;
+  readonly #undoMarks = new UndoMarks();
   /** log that recovery wrote into the file */
   #recoveredLsn: Lsn = lsn(0);
   #flush: Promise<LogPosition> | undefined;
+  #cacheKibibytes = writerCacheKibibytesMin;
+  /** of the writer, that capture knows of */
+  #failedCommits = 0;
   readonly #snapshots = new Map<number, SnapshotSource>();
   #nextSnapshot = 1;
 
@@ -135,6 +136,7 @@ export class TenantCore {
     this.#recoveredLsn = recovery.reader.position.lsn;
     this.#recovery = undefined;
     const writer = SqlConnection.openWriter(this.#path, pageBytes);
+    writer.cacheKibibytes = this.#cacheKibibytes;
     const guard = SqlConnection.openReader(this.#path);
     const files = DatabaseFiles.open(this.#path);
     const checkpointer = new Checkpointer({
@@ -165,18 +167,16 @@ export class TenantCore {
 
   /** What the last call committed, numbered. Call after each call that may have committed, before anything else. */
   capture(transactions: number): NumberedCommit | undefined {
-    const capture = must(this.#served().capture, 'a leader captures');
+    const { capture, writer } = this.#served();
+    assert(capture !== undefined, 'a leader captures');
+    if (writer.failedCommits !== this.#failedCommits) capture.commitFailed();
+    this.#failedCommits = writer.failedCommits;
     const commit = capture.capture(transactions);
     if (commit === undefined) return undefined;
     const sequence = ++this.#lastSequence;
     this.#visibleSequence = sequence;
-    this.#undoMarks.set(sequence, commit.frameStart);
-    if (this.#undoMarks.size > undoMarksMax) {
-      // Counted up instead of asked for: a Map passes over all it has deleted to find its first key.
-      do this.#forgottenSequence += 1;
-      while (!this.#undoMarks.delete(this.#forgottenSequence));
-    }
-    return { ...commit, sequence };
+    this.#undoMarks.add(sequence, commit.frameStart);
+    return { sequence, commit };
   }
 
   apply(chunk: LogChunk): AppliedState {
@@ -223,16 +223,15 @@ export class TenantCore {
     assert(capture !== undefined, 'a leader undoes its commits');
     runner.dropAfter(sequence);
     if (this.#visibleSequence <= sequence) return;
-    const undone = [...this.#undoMarks].filter(([number]) => number > sequence);
-    const [, mark] = must(undone[0], 'the undo mark of a commit that is not kept');
-    if (this.#forgottenSequence > sequence || !rewindWal(files, writer.connection, mark)) {
+    const mark = this.#undoMarks.firstAfter(sequence);
+    if (mark === undefined || !rewindWal(files, writer.connection, mark)) {
       const detail = 'the WAL was started over before its last commits could be taken back';
       throw new ObError('OBS_TENANT_CAPTURE_LOST', { path: this.#path, detail });
     }
     capture.rewound(mark);
     runner.forget();
     this.#visibleSequence = sequence;
-    for (const [number] of undone) this.#undoMarks.delete(number);
+    this.#undoMarks.cut(sequence);
   }
 
   /** Copies what is committed into the file. */
@@ -294,6 +293,12 @@ export class TenantCore {
 
   rest(): void {
     this.#serving?.runner.rest();
+  }
+
+  /** How much page cache the writer may take, now and after it is opened. */
+  set cacheKibibytes(kibibytes: number) {
+    this.#cacheKibibytes = kibibytes;
+    if (this.#serving !== undefined) this.#serving.writer.cacheKibibytes = kibibytes;
   }
 
   /** Waits for a running flush, then closes everything without a checkpoint. */

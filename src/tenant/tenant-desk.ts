@@ -5,9 +5,9 @@
  * Errors of the catalogue and of SQLite are answers; anything else is a broken invariant and ends the thread, which
  * ends the process.
  */
-import { assert, must } from '../base/assert.ts';
+import { assert, must, unreachable } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
-import { batchBytesMax, batchStatementsMax } from '../base/limits.ts';
+import { batchBytesMax, batchStatementsMax, writerCacheKibibytesMin } from '../base/limits.ts';
 import { statementError } from './sqlite-errors.ts';
 import { TenantCore } from './tenant-core.ts';
 import {
@@ -16,17 +16,18 @@ import {
   type WorkerOperations,
   type WorkerReply,
   type WorkerRequest,
+  type WriteRun,
 } from './worker-messages.ts';
 import type { GuardedStatement } from './write-batch.ts';
-
-type WriteRequest = Extract<WorkerRequest, { kind: 'write' }>;
 
 export class TenantDesk {
   readonly #tenant: number;
   readonly #reply: (reply: WorkerReply) => void;
   #core: TenantCore | undefined;
+  #cacheKibibytes = writerCacheKibibytesMin;
   /** writes of the running message that have not run yet */
-  #writes: WriteRequest[] = [];
+  #runs: WriteRun[] = [];
+  #writes = 0;
   #writesBytes = 0;
 
   constructor(tenant: number, reply: (reply: WorkerReply) => void) {
@@ -34,10 +35,17 @@ export class TenantDesk {
     this.#reply = reply;
   }
 
+  /** How much page cache the tenant's writer may take from now on. */
+  set cacheKibibytes(kibibytes: number) {
+    if (kibibytes === this.#cacheKibibytes) return;
+    this.#cacheKibibytes = kibibytes;
+    if (this.#core !== undefined) this.#core.cacheKibibytes = kibibytes;
+  }
+
   /** Reads run at once, before the writes that came with them; writes wait for their batch. */
   handle(request: WorkerRequest): void {
     switch (request.kind) {
-      case 'write':
+      case 'writes':
         this.#gather(request);
         return;
       case 'read':
@@ -52,51 +60,83 @@ export class TenantDesk {
 
   /** Runs the writes that are waiting. Call at the end of each message. */
   flush(): void {
-    const writes = this.#writes;
-    if (writes.length === 0) return;
-    this.#writes = [];
+    const runs = this.#runs;
+    if (runs.length === 0) return;
+    this.#runs = [];
+    this.#writes = 0;
     this.#writesBytes = 0;
-    for (let from = 0; from < writes.length; ) {
-      const { foreignKeys } = must(writes[from], 'a waiting write');
+    for (let from = 0; from < runs.length; ) {
+      const { foreignKeys } = must(runs[from], 'a waiting write');
       let to = from + 1;
-      while (writes[to]?.foreignKeys === foreignKeys) to += 1;
-      this.#runWrites(writes.slice(from, to), foreignKeys);
+      while (runs[to]?.foreignKeys === foreignKeys) to += 1;
+      this.#runWrites(runs.slice(from, to), foreignKeys);
       from = to;
     }
   }
 
-  #gather(request: WriteRequest): void {
-    this.#writes.push(request);
-    this.#writesBytes += request.statement.sql.length;
-    for (const value of request.statement.parameters) {
-      if (typeof value === 'string' || value instanceof Uint8Array) this.#writesBytes += value.length;
-    }
-    if (this.#writes.length >= batchStatementsMax || this.#writesBytes >= batchBytesMax) this.flush();
+  #gather(run: WriteRun): void {
+    const count = run.ids.length;
+    const fits = this.#writes + count <= batchStatementsMax && this.#writesBytes + run.bytes <= batchBytesMax;
+    if (!fits) this.flush();
+    this.#runs.push(run);
+    this.#writes += count;
+    this.#writesBytes += run.bytes;
   }
 
-  #runWrites(requests: readonly WriteRequest[], foreignKeys: boolean): void {
+  #runWrites(runs: readonly WriteRun[], foreignKeys: boolean): void {
     const core = must(this.#core, 'an open tenant');
     const batch: GuardedStatement[] = [];
     const owners: number[] = [];
-    for (const { id, statement } of requests) {
-      try {
-        batch.push(core.runner.guard(statement));
-        owners.push(id);
-      } catch (error) {
-        this.#fail(id, error);
-      }
-    }
+    for (const run of runs) this.#guard(run, batch, owners);
     if (batch.length === 0) return;
     const { outcomes, transactions } = core.runner.write(batch, foreignKeys);
     this.#capture(Math.max(1, transactions));
-    for (const [index, outcome] of outcomes.entries()) {
+    const ids: number[] = [];
+    const changes: number[] = [];
+    const rowids: (number | bigint)[] = [];
+    let gaveRowids = false;
+    for (let index = 0; index < outcomes.length; index++) {
+      const outcome = must(outcomes[index], 'an outcome');
       const id = must(owners[index], 'the request of an outcome');
-      if (outcome.kind === 'done') this.#answer(id, outcome.result);
-      else this.#fail(id, outcome.error);
+      if (outcome.kind === 'failed') this.#fail(id, outcome.error);
+      else if (outcome.result.kind === 'rows') this.#answer(id, outcome.result);
+      else {
+        ids.push(id);
+        changes.push(outcome.result.changes);
+        rowids.push(outcome.result.lastInsertRowid);
+        if (outcome.result.lastInsertRowid !== 0) gaveRowids = true;
+      }
+    }
+    if (ids.length === 0) return;
+    const { visibleSequence: sequence } = core;
+    this.#reply({
+      kind: 'written',
+      tenant: this.#tenant,
+      sequence,
+      ids,
+      changes,
+      rowids: gaveRowids ? rowids : null,
+    });
+  }
+
+  /** Adds the statements of a run to a batch, with the requests they belong to; those the guard refuses are answered. */
+  #guard(run: WriteRun, batch: GuardedStatement[], owners: number[]): void {
+    const { sql, rowsMax, internal, ids, parameters } = run;
+    const { runner } = must(this.#core, 'an open tenant');
+    try {
+      const kind = runner.guard(sql, internal);
+      const count = parameters.length / ids.length;
+      for (let index = 0; index < ids.length; index++) {
+        const own = parameters.slice(index * count, (index + 1) * count);
+        batch.push({ statement: { sql, parameters: own, rowsMax, internal }, kind });
+        owners.push(must(ids[index], 'a request'));
+      }
+    } catch (error) {
+      for (const id of ids) this.#fail(id, error);
     }
   }
 
-  #serve(request: WorkerRequest): void {
+  #serve(request: SingleRequest): void {
     const { id } = request;
     try {
       const value = this.#run(request);
@@ -114,12 +154,11 @@ export class TenantDesk {
     }
   }
 
-  #run(request: Exclude<WorkerRequest, WriteRequest>): Answer | Promise<Answer>;
-  #run(request: WorkerRequest): Answer | Promise<Answer>;
-  #run(request: WorkerRequest): Answer | Promise<Answer> {
+  #run(request: SingleRequest): Answer | Promise<Answer> {
     if (request.kind === 'recover') {
       assert(this.#core === undefined, 'a database is taken over once');
       this.#core = new TenantCore(request.directory, request.tenantName, request.incarnation);
+      this.#core.cacheKibibytes = this.#cacheKibibytes;
       return this.#core.recoveryStart;
     }
     const core = this.#core;
@@ -177,19 +216,19 @@ export class TenantDesk {
         this.#core = undefined;
         return core.close().then(() => null);
       default:
-        assert(request.kind === 'write', 'writes are gathered');
-        throw new ObError('OBS_BUG', { what: 'a write outside its batch' });
+        return unreachable(request);
     }
   }
 
   #capture(transactions: number): void {
     const core = must(this.#core, 'an open tenant');
-    const commit = core.capture(transactions);
-    if (commit === undefined) return;
+    const captured = core.capture(transactions);
+    if (captured === undefined) return;
+    const { sequence, commit } = captured;
     this.#reply({
       kind: 'captured',
       tenant: this.#tenant,
-      sequence: commit.sequence,
+      sequence,
       body: commit.parts,
       bytes: commit.bytes,
       storage: core.storage(),
@@ -216,4 +255,6 @@ export class TenantDesk {
   }
 }
 
+/** Everything but writes, which are gathered. */
+type SingleRequest = Exclude<WorkerRequest, WriteRun>;
 type Answer = WorkerOperations[OperationName]['answer'];

@@ -132,13 +132,34 @@ export interface WorkerOperations {
 
 export type OperationName = keyof WorkerOperations;
 
-export type WorkerRequest = {
-  [Name in OperationName]: WorkerOperations[Name]['request'] & {
-    readonly kind: Name;
-    readonly id: number;
-    readonly tenant: TenantHandle;
-  };
-}[OperationName];
+/**
+ * Writes that follow each other and differ in their parameters alone. Sent flat: each object and each name in a message
+ * costs on both sides.
+ */
+export interface WriteRun {
+  readonly kind: 'writes';
+  readonly tenant: TenantHandle;
+  /** of texts and parameters */
+  bytes: number;
+  readonly sql: string;
+  readonly rowsMax: number;
+  readonly internal: boolean;
+  readonly foreignKeys: boolean;
+  /** of the requests, in order */
+  readonly ids: number[];
+  /** of all of them, one request after the other, the same number for each */
+  readonly parameters: Cell[];
+}
+
+export type WorkerRequest =
+  | WriteRun
+  | {
+      [Name in Exclude<OperationName, 'write'>]: WorkerOperations[Name]['request'] & {
+        readonly kind: Name;
+        readonly id: number;
+        readonly tenant: TenantHandle;
+      };
+    }[Exclude<OperationName, 'write'>];
 
 export interface ErrorMessage {
   readonly code: ErrorCode;
@@ -162,6 +183,16 @@ export type WorkerReply =
       readonly error: ErrorMessage;
       /** the statement took its whole transaction with it */
       readonly transactionEnded: boolean;
+    }
+  /** Answers to writes that returned no rows. */
+  | {
+      readonly kind: 'written';
+      readonly tenant: TenantHandle;
+      readonly sequence: number;
+      readonly ids: number[];
+      readonly changes: number[];
+      /** null: none of them gave a row id */
+      readonly rowids: (number | bigint)[] | null;
     }
   /** Comes before every reply that depends on it. */
   | {

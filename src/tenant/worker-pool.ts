@@ -6,10 +6,11 @@
  *
  * A worker that ends by itself takes every database it owns with it: the process must end (`onFatal`).
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { assert, must } from '../base/assert.ts';
 import { ObError, reviveError } from '../base/errors.ts';
-import { workerRequestsMax, workersMax } from '../base/limits.ts';
+import { batchBytesMax, batchStatementsMax, workerRequestsMax, workersMax } from '../base/limits.ts';
+import { startThread } from '../platform/thread.ts';
 import type {
   OperationName,
   StorageState,
@@ -18,6 +19,7 @@ import type {
   WorkerOperations,
   WorkerReply,
   WorkerRequest,
+  WriteRun,
 } from './worker-messages.ts';
 
 export interface WorkerPoolOptions {
@@ -28,7 +30,7 @@ export interface WorkerPoolOptions {
 }
 
 /** An answer, or a failure, with the commit whose effects it may show. */
-type Settled<Value> =
+export type Settled<Value> =
   | { readonly kind: 'answer'; readonly sequence: number; readonly value: Value }
   | {
       readonly kind: 'failure';
@@ -36,6 +38,12 @@ type Settled<Value> =
       readonly error: ObError;
       readonly transactionEnded: boolean;
     };
+
+/** Who asked for something. */
+export interface Settler<Value> {
+  /** Called once, in a later turn than the request; captured commits it depends on were announced before. */
+  settle(settled: Settled<Value>): void;
+}
 
 export interface Captured {
   readonly sequence: number;
@@ -46,11 +54,10 @@ export interface Captured {
 
 /** A tenant's line to its worker. Requests are handled in the order of `send`. */
 export interface WorkerChannel {
-  /** `settle` is called once, in a later turn; captured commits it depends on were announced before. */
   send<Name extends OperationName>(
     kind: Name,
     request: WorkerOperations[Name]['request'],
-    settle: (settled: Settled<WorkerOperations[Name]['answer']>) => void,
+    settler: Settler<WorkerOperations[Name]['answer']>,
   ): void;
   /** The same as a promise that rejects with the failure's error. */
   ask<Name extends OperationName>(
@@ -70,11 +77,9 @@ interface Line {
   tenants: number;
 }
 
-type Settle = (settled: Settled<never>) => void;
-
 export class WorkerPool {
   readonly #lines: Line[];
-  readonly #pending = new Map<number, Settle>();
+  readonly #pending = new Map<number, Settler<never>>();
   readonly #captured = new Map<TenantHandle, (captured: Captured) => void>();
   readonly #onFatal: (error: Error) => void;
   #nextRequest = 1;
@@ -99,12 +104,14 @@ export class WorkerPool {
     line.tenants += 1;
     this.#captured.set(tenant, onCaptured);
     return {
-      send: (kind, request, settle) => this.#send(line, tenant, kind, request, settle as Settle),
+      send: (kind, request, settler) => this.#send(line, tenant, kind, request, settler),
       ask: (kind, request) =>
         new Promise((resolve, reject) => {
-          this.#send(line, tenant, kind, request, (settled: Settled<never>) => {
-            if (settled.kind === 'answer') resolve(settled.value);
-            else reject(settled.error);
+          this.#send(line, tenant, kind, request, {
+            settle: (settled: Settled<never>) => {
+              if (settled.kind === 'answer') resolve(settled.value);
+              else reject(settled.error);
+            },
           });
         }),
       release: () => {
@@ -122,8 +129,7 @@ export class WorkerPool {
   }
 
   #startLine(): Line {
-    const file = import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js';
-    const worker = new Worker(new URL(file, import.meta.url));
+    const worker = startThread('./worker', import.meta.url);
     const line: Line = { worker, outgoing: [], flushing: false, busy: false, tenants: 0 };
     worker.on('message', (message: WorkerMessage) => {
       if (message.finished) line.busy = false;
@@ -145,11 +151,18 @@ export class WorkerPool {
     this.#onFatal(known);
   }
 
-  #send(line: Line, tenant: TenantHandle, kind: OperationName, request: object, settle: Settle): void {
+  #send<Name extends OperationName>(
+    line: Line,
+    tenant: TenantHandle,
+    kind: Name,
+    request: WorkerOperations[Name]['request'],
+    settler: Settler<WorkerOperations[Name]['answer']>,
+  ): void {
     assert(this.#pending.size < workerRequestsMax, 'requests to workers are bounded by their senders');
     const id = this.#nextRequest++;
-    this.#pending.set(id, settle);
-    line.outgoing.push({ ...request, kind, id, tenant } as unknown as WorkerRequest);
+    this.#pending.set(id, settler as Settler<never>);
+    if (kind === 'write') addWrite(line.outgoing, tenant, id, request as WriteRequest);
+    else line.outgoing.push({ ...request, kind, id, tenant } as unknown as WorkerRequest);
     this.#flush(line);
   }
 
@@ -172,14 +185,65 @@ export class WorkerPool {
         this.#captured.get(reply.tenant)?.({ sequence, body, bytes, storage });
         continue;
       }
-      const settle = must(this.#pending.get(reply.id), 'the request of a reply');
-      this.#pending.delete(reply.id);
+      if (reply.kind === 'written') {
+        this.#written(reply);
+        continue;
+      }
+      const settler = this.#settler(reply.id);
       if (reply.kind === 'answer') {
-        settle({ kind: 'answer', sequence: reply.sequence, value: reply.value as never });
+        settler.settle({ kind: 'answer', sequence: reply.sequence, value: reply.value as never });
       } else {
         const { sequence, transactionEnded } = reply;
-        settle({ kind: 'failure', sequence, error: reviveError(reply.error), transactionEnded });
+        settler.settle({ kind: 'failure', sequence, error: reviveError(reply.error), transactionEnded });
       }
     }
   }
+
+  #written({ sequence, ids, changes, rowids }: Extract<WorkerReply, { kind: 'written' }>): void {
+    for (let index = 0; index < ids.length; index++) {
+      const value = {
+        kind: 'done',
+        changes: changes[index] as number,
+        lastInsertRowid: rowids === null ? 0 : (rowids[index] as number | bigint),
+      };
+      this.#settler(ids[index] as number).settle({ kind: 'answer', sequence, value: value as never });
+    }
+  }
+
+  #settler(id: number): Settler<never> {
+    const settler = must(this.#pending.get(id), 'the request of a reply');
+    this.#pending.delete(id);
+    return settler;
+  }
 }
+
+type WriteRequest = WorkerOperations['write']['request'];
+
+/** Adds a write to the run before it, if it differs in its parameters alone. */
+function addWrite(outgoing: WorkerRequest[], tenant: TenantHandle, id: number, request: WriteRequest): void {
+  const { statement, foreignKeys } = request;
+  const { sql, parameters, rowsMax, internal } = statement;
+  let bytes = sql.length;
+  for (const value of parameters) {
+    if (typeof value === 'string' || value instanceof Uint8Array) bytes += value.length;
+  }
+  const last = outgoing.at(-1);
+  if (last?.kind === 'writes' && last.tenant === tenant && continues(last, request, bytes)) {
+    last.bytes += bytes;
+    last.ids.push(id);
+    for (const value of parameters) last.parameters.push(value);
+    return;
+  }
+  const run = { bytes, sql, rowsMax, internal, foreignKeys, ids: [id], parameters: [...parameters] };
+  outgoing.push({ kind: 'writes', tenant, ...run });
+}
+
+/** A run is no larger than a batch may be. */
+const continues = (run: WriteRun, { statement, foreignKeys }: WriteRequest, bytes: number): boolean =>
+  run.sql === statement.sql &&
+  run.rowsMax === statement.rowsMax &&
+  run.internal === statement.internal &&
+  run.foreignKeys === foreignKeys &&
+  run.parameters.length === run.ids.length * statement.parameters.length &&
+  run.ids.length < batchStatementsMax &&
+  run.bytes + bytes <= batchBytesMax;

@@ -4,6 +4,7 @@
  */
 import { type MessagePort, parentPort } from 'node:worker_threads';
 import { must } from '../base/assert.ts';
+import { writerCacheKibibytesMax, writerCacheKibibytesMin, writerCachesKibibytes } from '../base/limits.ts';
 import { TenantDesk } from './tenant-desk.ts';
 import type { TenantHandle, WorkerMessage, WorkerReply, WorkerRequest } from './worker-messages.ts';
 
@@ -22,15 +23,45 @@ const reply = (message: WorkerReply): void => {
 };
 
 const send = (finished: boolean): void => {
-  // handing memory over costs more than copying a little
-  const bodies = replies.flatMap(message =>
-    message.kind === 'captured' && message.bytes >= handedOverBytesMin
-      ? message.body.map(part => part.buffer)
-      : [],
-  );
-  const message: WorkerMessage = { finished, replies };
-  port.postMessage(message, bodies);
+  const handedOver: ArrayBuffer[] = [];
+  let littleBytes = 0;
+  for (const message of replies) {
+    if (message.kind !== 'captured') continue;
+    // handing memory over costs more than copying a little
+    if (message.bytes < handedOverBytesMin) littleBytes += message.bytes;
+    else for (const part of message.body) if (ownsItsMemory(part)) handedOver.push(part.buffer);
+  }
+  const message: WorkerMessage = { finished, replies: littleBytes === 0 ? replies : packed(littleBytes) };
+  port.postMessage(message, handedOver);
   replies = [];
+};
+
+/** The last part of a body may be a little one, in memory shared with others: it is copied. */
+const ownsItsMemory = (part: Uint8Array): boolean => part.length === part.buffer.byteLength;
+
+/**
+ * The replies with all little redo bodies in one memory of their own. They come in memory shared with much else, and a
+ * message copies the whole memory of whatever it carries, once.
+ */
+const packed = (bytes: number): WorkerReply[] => {
+  const memory = new Uint8Array(bytes);
+  let at = 0;
+  return replies.map(message => {
+    if (message.kind !== 'captured' || message.bytes >= handedOverBytesMin) return message;
+    const from = at;
+    for (const part of message.body) {
+      memory.set(part, at);
+      at += part.length;
+    }
+    return { ...message, body: [memory.subarray(from, at)] };
+  });
+};
+
+/** With few tenants each may keep more of its pages. */
+const shareCaches = (): void => {
+  const share = Math.floor(writerCachesKibibytes / Math.max(1, desks.size));
+  const kibibytes = Math.min(writerCacheKibibytesMax, Math.max(writerCacheKibibytesMin, share));
+  for (const desk of desks.values()) desk.cacheKibibytes = kibibytes;
 };
 
 const deskOf = (tenant: TenantHandle): TenantDesk => {
@@ -38,6 +69,7 @@ const deskOf = (tenant: TenantHandle): TenantDesk => {
   if (desk === undefined) {
     desk = new TenantDesk(tenant, reply);
     desks.set(tenant, desk);
+    shareCaches();
   }
   return desk;
 };
@@ -49,7 +81,10 @@ port.on('message', (requests: readonly WorkerRequest[]) => {
     const desk = deskOf(request.tenant);
     busy.add(desk);
     desk.handle(request);
-    if (request.kind === 'close') desks.delete(request.tenant);
+    if (request.kind === 'close') {
+      desks.delete(request.tenant);
+      shareCaches();
+    }
   }
   for (const desk of busy) desk.flush();
   serving = false;

@@ -45,13 +45,18 @@ export class WriterQueue {
     return this.#holder !== undefined;
   }
 
+  /** A shared turn would be granted at once. */
+  get isOpen(): boolean {
+    return this.#holder === undefined && this.length === 0 && this.#hasRoom();
+  }
+
   get length(): number {
     return this.#waiting.length - this.#first;
   }
 
   /** Calls `grant` now or later, or `refuse` with OBS_TENANT_LOCK_WAIT or OBS_TENANT_OVERLOADED. */
   shared(waitMs: number, grant: () => void, refuse: (error: ObError) => void): void {
-    if (this.#holder === undefined && this.length === 0 && this.#hasRoom()) grant();
+    if (this.isOpen) grant();
     else this.#enqueue({ kind: 'shared', grant, refuse, timer: undefined, done: false }, waitMs);
   }
 

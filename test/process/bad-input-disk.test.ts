@@ -4,75 +4,38 @@
  *
  * The disk is a small file system in memory, which takes the right to mount.
  */
-import { execFileSync } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Connection } from 'mysql2/promise';
 import { afterEach, expect, test } from 'vitest';
 import { catalogue } from '../../src/base/catalogue.ts';
 import type { CatalogueRow } from '../../src/base/errors.ts';
 import type { LocalSite } from '../../src/client/local-site.ts';
-import {
-  atEnd,
-  connect,
-  createTenant,
-  endAll,
-  newSite,
-  notesOf,
-  temporaryDirectory,
-} from '../support/lone-site.ts';
+import { atEnd, connect, createTenant, endAll, newSite, notesOf } from '../support/lone-site.ts';
+import { canMount, fillDisk, mountSmallDisk } from '../support/small-disk.ts';
 import { until } from '../support/two-sites.ts';
 
 afterEach(endAll);
 
-const canMount = mountable();
+const mounts = canMount();
 const diskBytes = 24 * 1_048_576;
 const knownNumbers = new Set(
   Object.values(catalogue as Readonly<Record<string, CatalogueRow>>).map(row => row.mysql?.number),
 );
 
-function mountable(): boolean {
-  const directory = temporaryDirectory();
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=64k', 'tmpfs', directory], { stdio: 'ignore' });
-    execFileSync('umount', [directory]);
-    return true;
-  } catch {
-    if (process.env['OBSTANDBY_REQUIRE_ALL'] === '1') throw new Error('the full-disk test must run here');
-    console.warn('SKIPPED: a full disk needs the right to mount');
-    return false;
-  }
-}
-
 /** A site whose data directory is a disk of its own. */
 async function siteOnSmallDisk(settings: Record<string, object>): Promise<LocalSite> {
   const site = newSite({ settings });
-  mkdirSync(site.dataDirectory, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${diskBytes}`, 'tmpfs', site.dataDirectory]);
-  atEnd(async () => {
-    await site.kill();
-    execFileSync('umount', ['-l', site.dataDirectory]);
-  });
+  mountSmallDisk(site.dataDirectory, diskBytes);
+  atEnd(() => site.kill());
   // A disk has files of its own; these tests give it back with the mount.
   await site.start();
   await createTenant(site, 'orders');
   return site;
 }
 
-const ballastOf = (site: LocalSite): string => join(site.dataDirectory, 'tenants', 'ballast');
-
-/** Takes every byte that is left. */
-function fill(site: LocalSite): void {
-  const file = openSync(ballastOf(site), 'a');
-  const piece = Buffer.alloc(65_536);
-  try {
-    for (;;) writeSync(file, piece);
-  } catch (error) {
-    expect((error as NodeJS.ErrnoException).code).toBe('ENOSPC');
-  } finally {
-    closeSync(file);
-  }
-}
+/** Takes every byte that is left; the result gives them back. */
+const fill = (site: LocalSite): (() => void) => fillDisk(join(site.dataDirectory, 'tenants'));
 
 /** Writes until one is refused; what was acknowledged is noted. */
 class Writer {
@@ -124,8 +87,8 @@ function expectOrderly(site: LocalSite, writer: Writer): void {
 }
 
 /** With room again: every acknowledged row is there, none that was refused for certain, and writes go on. */
-async function expectRecovered(site: LocalSite, writer: Writer): Promise<void> {
-  rmSync(ballastOf(site));
+async function expectRecovered(site: LocalSite, writer: Writer, release: () => void): Promise<void> {
+  release();
   if (!site.isRunning) await site.start();
   await until(
     'writes go on',
@@ -140,29 +103,29 @@ async function expectRecovered(site: LocalSite, writer: Writer): Promise<void> {
   expect(writer.acknowledged.filter(n => !again.has(n))).toEqual([]);
 }
 
-test.runIf(canMount)('a disk that fills up under writes loses nothing that was acknowledged', async () => {
+test.runIf(mounts)('a disk that fills up under writes loses nothing that was acknowledged', async () => {
   const site = await siteOnSmallDisk({
     log: { blockBytes: 1_048_576, diskBytesMax: 268_435_456 },
     tenant: { checkpointWalBytes: 1_048_576, checkpointIntervalMs: 500 },
   });
   const writer = await writerAt(site);
   for (let row = 0; row < 50; row += 1) expect(await writer.write(2_000)).toBe(true);
-  fill(site);
+  const release = fill(site);
   let refused = 0;
   for (let row = 0; row < 3_000 && refused < 20 && site.isRunning; row += 1) {
     if (!(await writer.write(20_000))) refused += 1;
   }
   expect(refused, 'the disk was full').toBeGreaterThan(0);
   expectOrderly(site, writer);
-  await expectRecovered(site, writer);
+  await expectRecovered(site, writer, release);
 });
 
-test.runIf(canMount)('a server that starts on a full disk starts, or says that it is full', async () => {
+test.runIf(mounts)('a server that starts on a full disk starts, or says that it is full', async () => {
   const site = await siteOnSmallDisk({ log: { blockBytes: 1_048_576, diskBytesMax: 268_435_456 } });
   const writer = await writerAt(site);
   for (let row = 0; row < 50; row += 1) expect(await writer.write(2_000)).toBe(true);
   await site.kill();
-  fill(site);
+  const release = fill(site);
   const started = await site.start().then(
     () => 'started',
     (error: unknown) => error as Error,
@@ -171,5 +134,5 @@ test.runIf(canMount)('a server that starts on a full disk starts, or says that i
     expect(started).toMatchObject({ kind: 'disk', hint: expect.stringContaining('free space') as string });
     await site.stop();
   }
-  await expectRecovered(site, writer);
+  await expectRecovered(site, writer, release);
 });

@@ -207,10 +207,10 @@ test('a data directory of a newer format is refused and not changed', async () =
 
   const file = join(site.dataDirectory, 'site.json');
   const known = readFileSync(file, 'utf8');
-  writeFileSync(file, JSON.stringify({ ...(JSON.parse(known) as object), version: 2 }));
+  writeFileSync(file, JSON.stringify({ ...(JSON.parse(known) as object), version: 3 }));
   const newer = await refusalOf(site.configFile);
   expect(newer).toMatchObject({ exitCode: 1, code: 'OBS_SERVER_FORMAT_NEWER' });
-  expect(newer.message).toContain('site.json has format version 2');
+  expect(newer.message).toContain('site.json has format version 3');
   writeFileSync(file, '{"format":"somebody');
   expect(await refusalOf(site.configFile)).toMatchObject({ code: 'OBS_SERVER_DIRECTORY_FOREIGN' });
   writeFileSync(file, known);

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
+import type { Archiver } from '../../src/archive/archiver.ts';
 import { EpochFence } from '../../src/archive/epoch-fence.ts';
 import { must } from '../../src/base/assert.ts';
 import { isObError } from '../../src/base/errors.ts';
 import { roleEpoch } from '../../src/base/scalars.ts';
 import { MemoryClog } from '../support/memory-clog.ts';
-import type { WriteFate } from '../support/sim/object-store.ts';
+import { noFaults, type StoreFaults, type WriteFate } from '../support/sim/object-store.ts';
 import { ArchiveWorld, differences, holdIsCovered, tenant } from './archive-scenario.ts';
 
 /** A life of an archiver with everything it does: rounds, batches, a seal; stops where it dies. */
@@ -63,6 +64,69 @@ test('two archivers of one site with lost answers and late writes leave one soun
     for (const archiver of archivers) archiver.close();
   }
   expect(wrong).toEqual([]);
+});
+
+test('archivers of leaders that are not told of the next one leave one round without a hole', async () => {
+  const wrong: string[] = [];
+  for (let seed = 1; seed <= 60; seed += 1) {
+    const world = new ArchiveWorld(seed);
+    const faults = { refused: 0.05, answerLost: 0.1, late: 0.1, latencyMsMax: 80 };
+    const late: Archiver[] = [];
+    let log = new MemoryClog();
+    let now = led(world, log, faults);
+    for (let turn = 0; turn < 12; turn += 1) {
+      world.write(log, 1 + Math.floor(world.draw() * 6));
+      await world.time.run(world.draw() * 300);
+      if (world.draw() < 0.5) continue;
+      // what the old leader has not committed is not in the next one's log
+      log.append('redo', world.random.bytes(40), world.time.wall());
+      const next = log.copyUpTo(log.state().end.lsn, turn + 2);
+      late.push(now);
+      log = next;
+      now = led(world, log, faults);
+      if (late.length > 2) late.shift()?.close();
+    }
+    const end = world.write(log, 3);
+    await world.time.run(200_000);
+    if (now.archivedLsn !== end.lsn) wrong.push(`seed ${seed}: archived to ${now.archivedLsn}`);
+    if (world.fenced > 0) wrong.push(`seed ${seed}: fenced`);
+    const rounds = (await world.audit()).head.rounds.length;
+    if (rounds !== 1) wrong.push(`seed ${seed}: ${rounds} rounds`);
+    wrong.push(...(await differences(world, log)).map(text => `seed ${seed}: ${text}`));
+    for (const archiver of [...late, now]) archiver.close();
+  }
+  expect(wrong).toEqual([]);
+});
+
+function led(world: ArchiveWorld, log: MemoryClog, faults: StoreFaults): Archiver {
+  const store = world.store('a leader');
+  store.faults = faults;
+  const archiver = world.archiver(log, store);
+  archiver.start();
+  return archiver;
+}
+
+test('a round that was ended where the tenant leads now is not begun again by the leader before', async () => {
+  const world = new ArchiveWorld(1);
+  const log = new MemoryClog();
+  const old = led(world, log, noFaults);
+  world.write(log, 5);
+  await world.time.run(1_000);
+  const next = led(world, log.copyUpTo(log.state().end.lsn, 2), noFaults);
+  await world.time.run(1_000);
+  await world.time.until(next.stop());
+  world.write(log, 5);
+  const flush = old.flushTo(log.state().end.lsn, 10_000).then(() => 'done', String);
+  await world.time.run(20_000);
+  expect(await flush).toMatch(/STOP/);
+  expect((await world.audit()).head.rounds).toMatchObject([{ status: 'STOP' }]);
+  // told to archive again, it does
+  old.close();
+  const again = led(world, log, noFaults);
+  await world.time.run(1_000);
+  expect(again.status()).toMatchObject({ state: 'DOING', lagBytes: 0 });
+  expect((await world.audit()).head.rounds.length).toBe(2);
+  again.close();
 });
 
 test('a claim by another site ends the old archiver, and the new history continues where it was cut', async () => {

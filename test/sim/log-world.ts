@@ -11,6 +11,7 @@ import { decodeGroup } from '../../src/codec/clog.ts';
 import type { LogEntry } from '../../src/codec/entry-assembler.ts';
 import { blockFileName, blockIdOf, positionInBlock } from '../../src/codec/block-header.ts';
 import { EventLoop } from '../support/sim/event-loop.ts';
+import { outsidePromises } from '../support/sim/settle.ts';
 import { SimRandom } from '../support/sim/random.ts';
 import type { MachineState } from './checksum-machine.ts';
 import { invariants } from './invariants/all.ts';
@@ -83,17 +84,21 @@ export class LogWorld implements SiteWatcher {
     this.#invariants = invariants.map(make => make(this));
   }
 
-  async run(seed: number): Promise<RunResult> {
+  run(seed: number): Promise<RunResult> {
+    return outsidePromises(() => this.#run(seed));
+  }
+
+  #run(seed: number): RunResult {
     this.primary.boot(undefined, 'APPEND');
     this.standby.boot(undefined, 'RAW_WRITE');
     this.#load(this.random.fork());
     this.#pull(this.random.fork());
     this.#checkpoints(this.random.fork());
     this.faults.begin(this);
-    await this.#until(() => this.loop.now >= chaosMs);
+    this.#until(() => this.loop.now >= chaosMs);
     this.isHealing = true;
     this.faults.end(this);
-    await this.#until(() => this.#isConverged() || this.loop.now >= chaosMs + healMs);
+    this.#until(() => this.#isConverged() || this.loop.now >= chaosMs + healMs);
     for (const invariant of this.#invariants) invariant.atEnd?.();
     if (!this.#isConverged()) throw new Error(`the sites did not become equal: ${this.#describe()}`);
     return { seed, steps: this.loop.steps, hash: this.#hash, ...this.counts };
@@ -349,9 +354,9 @@ export class LogWorld implements SiteWatcher {
 
   // --- running ---
 
-  async #until(isDone: () => boolean): Promise<void> {
+  #until(isDone: () => boolean): void {
     while (!isDone()) {
-      if (!(await this.loop.step())) throw new Error('the simulation ran out of events');
+      if (!this.loop.turn()) throw new Error('the simulation ran out of events');
       for (const invariant of this.#invariants) invariant.afterEvent?.();
       this.facts = noFacts();
       if (this.#broken !== undefined) throw this.#broken;

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import type { LocalSite } from '../../src/client/local-site.ts';
 
+const programMs = 120_000;
 const program = fileURLToPath(new URL('../../bin/obstandby.js', import.meta.url));
 
 export interface CommandAnswer {
@@ -26,4 +27,18 @@ export const obstandby = (site: LocalSite, ...parameters: string[]): Promise<Com
         reject(new Error(`exit code ${exitCode}, printed ${output}`, { cause: unreadable }));
       }
     });
+  });
+
+/** Runs any command, with what it printed as it is; one that does not end is cut off. */
+export const runProgram = (
+  words: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): Promise<{ readonly code: number; readonly output: string }> =>
+  new Promise(resolve => {
+    execFile(
+      process.execPath,
+      [program, ...words],
+      { env: environment, timeout: programMs },
+      (error, output) => resolve({ code: error === null ? 0 : Number(error.code), output }),
+    );
   });

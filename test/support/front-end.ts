@@ -1,6 +1,7 @@
 /** A MySQL front-end on a free port of this machine, over tenants without a log. */
 import { tenantId } from '../../src/base/scalars.ts';
-import type { Operations, TenantInfo } from '../../src/cluster/operations.ts';
+import type { ServerOperations } from '../../src/cluster/cluster-operations.ts';
+import type { TenantInfo } from '../../src/cluster/operations.ts';
 import { nodeClock } from '../../src/platform/clock.ts';
 import { silentLogger } from '../../src/platform/logger.ts';
 import { nodeRandom } from '../../src/platform/random.ts';
@@ -36,13 +37,14 @@ export async function startTestFrontEnd(options: Partial<MysqlFrontEndOptions> =
       engine: engine.engine,
       info: () => ({ name }) as unknown as TenantInfo,
       writable: () => engine.mode === 'leader',
+      admit: () => undefined,
     });
   }
   const fatal: unknown[] = [];
   const frontEnd = new MysqlFrontEnd({
     address: { host: '127.0.0.1', port: 0 },
     directory: { find: name => tenants.get(name) },
-    operations: {} as Operations,
+    operations: {} as ServerOperations,
     services: plainStatements,
     logger: silentLogger,
     clock: nodeClock,

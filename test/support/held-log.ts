@@ -31,6 +31,8 @@ export class HeldLog implements LogAppender, LogReader {
   #waiters: Waiter[] = [];
   #refusal: (() => ObError | undefined) | undefined;
   #lost = false;
+  /** false: it leads, but may not claim that nobody else does */
+  leased = true;
 
   constructor(real: LogAccess) {
     this.real = real;
@@ -93,6 +95,10 @@ export class HeldLog implements LogAppender, LogReader {
     if (this.#heldAt === undefined) return this.real.committed(lsn);
     if (lsn <= this.#heldAt.lsn) return Promise.resolve();
     return new Promise((resolve, reject) => this.#waiters.push({ lsn, resolve, reject }));
+  }
+
+  holdsLease(): boolean {
+    return this.leased && !this.#lost && this.real.holdsLease();
   }
 
   onCommitted(listener: (end: LogPosition) => void): () => void {

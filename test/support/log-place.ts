@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import type { ObError } from '../../src/base/errors.ts';
 import type { NewEntry } from '../../src/base/log-access.ts';
 import { logStreamId, monoMs, wallMicros } from '../../src/base/scalars.ts';
-import { LogStream, type LogStreamOptions } from '../../src/logstream/log-stream.ts';
+import { LogStream } from '../../src/logstream/log-stream.ts';
+import type { LogStreamOptions } from '../../src/logstream/log-stream-options.ts';
 import type { Clock } from '../../src/platform/clock.ts';
 import { type Disk, nodeDisk } from '../../src/platform/disk.ts';
 

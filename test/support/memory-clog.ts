@@ -12,7 +12,7 @@ import type {
   LogReader,
   LogState,
 } from '../../src/base/log-access.ts';
-import { logStreamId, type Lsn, lsn, proposalId, scn } from '../../src/base/scalars.ts';
+import { logStreamId, type Lsn, lsn, nodeId, proposalId, scn } from '../../src/base/scalars.ts';
 import { chain } from '../../src/codec/checksum.ts';
 import { encodeGroupHeader, groupHeaderBytes } from '../../src/codec/clog.ts';
 import { entryHeadBytes, writeEntryHead } from '../../src/codec/clog-entry.ts';
@@ -23,6 +23,7 @@ interface StoredGroup {
   readonly bytes: Uint8Array;
 }
 
+const self = nodeId('self');
 const logStart: LogPosition = { lsn: lsn(0), scn: scn(0), checksum: 0 };
 
 export class MemoryClog implements LogReader {
@@ -100,6 +101,16 @@ export class MemoryClog implements LogReader {
     return {
       stream: logStreamId(1001),
       role: 'leader',
+      leader: self,
+      isActive: true,
+      isImpaired: false,
+      config: {
+        version: { proposalId: proposalId(0), sequence: 1 },
+        members: [self],
+        learners: [],
+        degraded: [],
+        arbiter: null,
+      },
       proposalId: proposalId(this.#proposal),
       accessMode: 'APPEND',
       modeVersion: 1,

@@ -20,6 +20,7 @@ import { connectPeer, type PeerConnectOptions } from '../../src/standby/network/
 import { LogServer, type LogServerOptions } from '../../src/standby/network/log-server.ts';
 import type { PeerConnection } from '../../src/standby/network/peer-connection.ts';
 import type { PeerIdentity, PeerTenant, SnapshotSource } from '../../src/standby/network/peer-tenant.ts';
+import { FollowerApply } from '../../src/standby/follower-apply.ts';
 import { PeerNetworkSource } from '../../src/standby/network-source.ts';
 import { type PullSources, StandbyPuller, type StandbyPullerOptions } from '../../src/standby/puller.ts';
 
@@ -101,6 +102,8 @@ export interface TestTenant extends PeerTenant {
   epoch: RoleEpoch;
   log: LogStream | null;
   readonly epochsSeen: { epoch: RoleEpoch; peer: PeerIdentity }[];
+  /** why no peer may follow */
+  peerRefusal: Error | null;
   readonly peersSeen: { peer: PeerIdentity; credential: Parameters<PeerTenant['peerSeen']>[1] }[];
   snapshot: (() => SnapshotSource) | null;
 }
@@ -112,6 +115,7 @@ export function testTenant(log: LogStream | null): TestTenant {
     log,
     epoch: roleEpoch(1),
     epochsSeen: [],
+    peerRefusal: null,
     peersSeen: [],
     snapshot: null,
     state: () => ({
@@ -128,7 +132,10 @@ export function testTenant(log: LogStream | null): TestTenant {
     },
     control: async (op, body, peer) => ({ op, body, site: peer.site }),
     epochSeen: (epoch, peer) => tenant.epochsSeen.push({ epoch, peer }),
-    peerSeen: (peer, credential) => tenant.peersSeen.push({ peer, credential }),
+    peerSeen: (peer, credential) => {
+      tenant.peersSeen.push({ peer, credential });
+      return tenant.peerRefusal === null ? Promise.resolve() : Promise.reject(tenant.peerRefusal);
+    },
   };
   return tenant;
 }
@@ -213,21 +220,37 @@ export const networkTo = (
   options: Partial<PeerConnectOptions> = {},
 ): PeerNetworkSource => new PeerNetworkSource({ ...connectOptions(address, options), addresses: [address] });
 
+/** What the engine has not applied yet of the log, it applies from now on. */
+export function applyInto(log: LogStream, apply: TextEngine['apply']): FollowerApply {
+  const from = log.state().end;
+  const applied = new FollowerApply({
+    log,
+    apply,
+    applied: () => from,
+    clock: nodeClock,
+    logger: silentLogger,
+    onFatal: error => {
+      throw error;
+    },
+  });
+  applied.start();
+  atEnd(() => applied.stop());
+  return applied;
+}
+
 export function pullerInto(
   log: LogStream,
   sources: PullSources,
   engine: TextEngine | null,
   options: Partial<StandbyPullerOptions> = {},
 ): StandbyPuller {
-  const { end } = log.state();
   const puller = new StandbyPuller({
     log,
-    engine: engine === null ? null : { apply: engine.apply, applied: end },
+    apply: engine === null ? null : applyInto(log, engine.apply),
     sources,
     recoveryUntil: scnUnlimited,
     knownEpoch: roleEpoch(1),
     sourceEnd: null,
-    delayMs: 0,
     bandwidthBytesPerSecond: 0,
     clock: nodeClock,
     random: nodeRandom,

@@ -31,6 +31,7 @@ export const tenantInfo = (differences: Partial<TenantInfo> = {}): TenantInfo =>
   applied: { lsn: lsn(4096), checkpointLsn: lsn(0) },
   standby: null,
   archive: null,
+  placement: null,
   followers: [],
   ...differences,
 });

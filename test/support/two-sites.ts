@@ -52,8 +52,7 @@ export async function startTwoSites(options: TwoSitesOptions = {}): Promise<TwoS
       { ...process.env, NODE_COMPILE_CACHE: codeCache, ...options.environmentOf?.(name) },
       options.settings ?? {},
     );
-  filled ??= existsSync(codeCache) ? Promise.resolve() : fillCodeCache(directory);
-  await filled;
+  await codeCacheVariables(directory);
   const a = site('site-a');
   const b = site('site-b');
   const archive = options.transport === 'archive' ? `LOCATION=file://${join(directory, 'archive')}` : null;
@@ -86,6 +85,13 @@ export async function startTwoSites(options: TwoSitesOptions = {}): Promise<TwoS
 async function archiveTo(site: LocalSite, dest: string): Promise<void> {
   await site.api.call('archive-dest', { name: tenant, dest });
   await site.api.call('archive-start', { name: tenant });
+}
+
+/** For servers of tests: a server in `directory` fills the cache where there is none yet. */
+export async function codeCacheVariables(directory: string): Promise<NodeJS.ProcessEnv> {
+  filled ??= existsSync(codeCache) ? Promise.resolve() : fillCodeCache(directory);
+  await filled;
+  return { NODE_COMPILE_CACHE: codeCache };
 }
 
 /** The cache is written by a server that ends in peace, which the servers of these tests rarely do. */

@@ -30,6 +30,7 @@ export async function startWholeFrontEnd(
     },
     info: () => ({ name: 'acme' }) as unknown as TenantInfo,
     writable: () => site.engine.state().mode === 'leader',
+    admit: () => undefined,
   };
   const started = await startTestFrontEnd({
     directory: { find: name => (name === 'acme' ? acme : undefined) },

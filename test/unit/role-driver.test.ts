@@ -38,6 +38,7 @@ class SlowSite {
         modeVersion: 1,
         appliedLsn: lsn(5),
         replayableScn: scn(5),
+        applyProblem: null,
         writable: true,
         contact: { end: null, time: null },
       }),

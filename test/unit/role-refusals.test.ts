@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { must } from '../../src/base/assert.ts';
 import { isObError, type ObError } from '../../src/base/errors.ts';
-import { scn } from '../../src/base/scalars.ts';
+import { lsn, scn, wallMicros } from '../../src/base/scalars.ts';
 import type { CommandResult, RoleCommand } from '../../src/role/commands.ts';
 import { isUnfinished } from '../../src/role/row.ts';
 import { command, freshCommand } from '../sim/role/scenario.ts';
@@ -70,6 +70,56 @@ test('a failover is refused beyond the lag bound, and without knowledge of the p
   refused(world, 'B', activate(world, 1_000), 'OBS_ROLE_LAG_UNKNOWN');
   expect(isObError(give(world, 'B', activate(world, 1, true)))).toBe(false);
   expect(world.site('B').writable).toBe(true);
+});
+
+test('what is here and not applied counts as missing: a failover cuts it away', () => {
+  const world = network();
+  for (let count = 0; count < 3; count += 1) {
+    world.write();
+    world.now = wallMicros(world.now + 3_600_000_000);
+  }
+  world.settle();
+  const b = world.site('B');
+  world.crash('A');
+  expect(b.log).toHaveLength(4);
+  const { end } = b;
+  b.unapplied = 2;
+  const lag = refused(world, 'B', activate(world, 60_000), 'OBS_ROLE_LAG_EXCEEDED');
+  expect(lag.details['lagMs']).toBeGreaterThan(7_200_000 - 1);
+  // Also where the source told less than what has come.
+  b.contact = { end: { lsn: lsn(1), scn: scn(1) }, time: world.now };
+  refused(world, 'B', activate(world, 60_000), 'OBS_ROLE_LAG_EXCEEDED');
+  const done = give(world, 'B', activate(world, null)) as CommandResult;
+  expect(done.steps.find(({ step }) => step === 'F1')?.detail).toContain('from LSN 2 to 4');
+  expect(b.row.certificate).toMatchObject({ cutLsn: 2, knownEndLsn: 4, knownEndScn: end.scn });
+});
+
+test('a failover of a standby that could not apply its log is refused, at its beginning and before the cut, unless forced', () => {
+  const world = network();
+  for (let count = 0; count < 3; count += 1) world.write();
+  world.settle();
+  world.crash('A');
+  const b = world.site('B');
+  b.unapplied = 2;
+  b.applyProblem = 'it is damaged';
+  const error = refused(world, 'B', activate(world, null), 'OBS_ROLE_APPLY_STOPPED');
+  expect(error.message).toContain('up to LSN 4, and could apply it only up to LSN 2: it is damaged');
+  expect(b.pulling).toBe(true);
+  b.applyProblem = null;
+  b.unapplied = 0;
+  const token = world.command('B', activate(world, null));
+  while (b.row.step !== 'F3') world.event();
+  b.unapplied = 2;
+  b.applyProblem = 'it is damaged';
+  world.settle();
+  const stopped = must(world.replies.get(token), 'reply to a command');
+  expect(stopped).toMatchObject({ kind: 'failed', error: { code: 'OBS_ROLE_APPLY_STOPPED' } });
+  expect(b.log).toHaveLength(4);
+  give(world, 'B', { kind: 'rollback' });
+  expect(b.row.switchoverStatus).toBe('NORMAL');
+  give(world, 'B', activate(world, null, true));
+  expect(b.writable).toBe(true);
+  expect(b.row.certificate).toMatchObject({ cutLsn: 2, forced: true });
 });
 
 test('a forced failover past a living primary fences it as soon as it hears, and counts what it lost', () => {

@@ -1,8 +1,10 @@
 /** The root service's store: role rows change by compare-and-set together with their journal, secrets are sealed. */
 import { afterEach, expect, test } from 'vitest';
 import { SecretBox } from '../../src/cluster/secret-box.ts';
-import { SysStore } from '../../src/cluster/sys-store.ts';
-import { roleJournalsMax } from '../../src/base/limits.ts';
+import { LocalSysStore } from '../../src/cluster/local-sys-store.ts';
+import type { SysStore } from '../../src/cluster/sys-store.ts';
+import { sysMigrations } from '../../src/cluster/sys-schema.ts';
+import { followersMax, roleJournalsMax } from '../../src/base/limits.ts';
 import { roleEpoch, type TenantId, wallMicros } from '../../src/base/scalars.ts';
 import { nodeRandom } from '../../src/platform/random.ts';
 import { newPrimaryRow, type RoleRow } from '../../src/role/row.ts';
@@ -16,9 +18,11 @@ afterEach(async () => {
   for (const engine of opened.splice(0)) await engine.close();
 });
 
-async function openStore(engine = new DirectEngine()): Promise<{ store: SysStore; engine: DirectEngine }> {
+async function openStore(
+  engine = new DirectEngine(),
+): Promise<{ store: LocalSysStore; engine: DirectEngine }> {
   opened.push(engine);
-  return { store: await SysStore.open(engine.engine, new SecretBox(key, nodeRandom)), engine };
+  return { store: await LocalSysStore.open(engine.engine, new SecretBox(key, nodeRandom)), engine };
 }
 
 async function withTenant(store: SysStore): Promise<{ id: TenantId; row: RoleRow }> {
@@ -131,7 +135,7 @@ test('tables of a newer version are refused, and left as they are', async () => 
     parameters: [],
     rowsMax: 1,
   });
-  expect(versions).toMatchObject({ kind: 'rows', rows: [[2]] });
+  expect(versions).toMatchObject({ kind: 'rows', rows: [[sysMigrations.length + 1]] });
 });
 
 test('a sealed secret opens under its own key and context alone', () => {
@@ -144,4 +148,37 @@ test('a sealed secret opens under its own key and context alone', () => {
   const flipped = Uint8Array.from(sealed);
   flipped[20] = (flipped[20] ?? 0) ^ 1;
   expect(() => box.open(flipped, 'archive 1002')).toThrow();
+});
+
+test('so many sites follow a tenant and no more; who is known is kept, and may move', async () => {
+  const { store } = await openStore();
+  const { id } = await withTenant(store);
+  const other = await store.addTenant({
+    name: 'other',
+    incarnation: 'i-2',
+    createTime: wallMicros(5),
+    pageBytes: 4096,
+  });
+  const follower = (site: string, port = 1) => ({
+    site,
+    address: `10.0.0.1:${port}`,
+    route: {
+      addresses: [{ host: '10.0.0.1', port }],
+      tenant: 'shop',
+      credential: { kind: 'password' as const, user: 'root', password: '' },
+    },
+  });
+  for (let count = 0; count < followersMax; count += 1)
+    await store.rememberFollower(id, follower(`s${count}`));
+  await expect(store.rememberFollower(id, follower('one more'))).rejects.toMatchObject({
+    code: 'OBS_SERVER_FOLLOWERS_FULL',
+  });
+  await store.rememberFollower(id, follower('s3', 2));
+  await store.rememberFollower(other.id, follower('one more'));
+  const known = await store.followers(id);
+  expect(known).toHaveLength(followersMax);
+  expect(known.find(({ site }) => site === 's3')?.address).toBe('10.0.0.1:2');
+  await store.forgetFollower(id, 's0');
+  await store.rememberFollower(id, follower('one more'));
+  expect((await store.followers(id)).map(({ site }) => site)).toContain('one more');
 });

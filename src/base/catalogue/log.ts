@@ -7,6 +7,64 @@ export const logErrors = {
     message: 'log stream {stream} does not take new entries: {why}',
     hint: 'Write to the tenant that is primary now; obstandby status names it.',
   },
+  OBS_LOG_NOT_LEADER: {
+    kind: 'not-leader',
+    message: 'log stream {stream} is not led here; its leader is {leader}',
+    hint: 'Go to the node that leads; obstandby status names it.',
+    mysql: { number: 4038, sqlState: 'HY000' },
+  },
+  OBS_LOG_LEASE_LOST: {
+    kind: 'not-leader',
+    message: 'log stream {stream} was led here, but its lease ran out: no majority answers',
+    hint: 'Try again: this node or another one leads as soon as a majority of the members can talk to each other.',
+    mysql: { number: 4038, sqlState: 'HY000' },
+  },
+  OBS_LOG_CHANGE_UNKNOWN: {
+    kind: 'unknown',
+    message: 'log stream {stream} lost its leader while it was to {what}; that may or may not have happened',
+    hint: 'Read the state at its leader, then decide whether to ask again.',
+  },
+  OBS_LOG_CONFIG_CONFLICT: {
+    kind: 'invalid',
+    message: 'the configuration of log stream {stream} has version {actual}, not {expected}',
+    hint: 'Somebody else changed it. Read the members again before deciding.',
+  },
+  OBS_LOG_CONFIG_REFUSED: {
+    kind: 'invalid',
+    message: 'log stream {stream} cannot change its members like that: {why}',
+    hint: 'Read the members of the log stream, then ask for a change that fits them.',
+  },
+  OBS_LOG_LAST_MEMBER: {
+    kind: 'invalid',
+    message: 'log stream {stream} would be left without an F replica',
+    hint: 'Add another F replica first.',
+  },
+  OBS_LOG_NOT_CAUGHT_UP: {
+    kind: 'unavailable',
+    message: 'the replica of log stream {stream} on node {node} has log up to LSN {end}, and needs {needed}',
+    hint: 'Wait until it has caught up; GV$OB_LOG_STAT shows how far it is.',
+  },
+  OBS_LOG_NO_QUORUM: {
+    kind: 'unavailable',
+    message:
+      'the members that log stream {stream} would have left have no majority that answers and has its log',
+    hint: 'Bring the other members up first, or choose another change.',
+  },
+  OBS_LOG_TRANSFERRING: {
+    kind: 'unavailable',
+    message: 'log stream {stream} is being handed over to another member',
+    hint: 'Try again in a moment, at the new leader.',
+  },
+  OBS_LOG_IMPAIRED: {
+    kind: 'unavailable',
+    message: 'the replica of log stream {stream} on this node is damaged or being rebuilt',
+    hint: 'Wait until it has been mended from the other replicas; the log of the server says how far that is.',
+  },
+  OBS_LOG_OTHER_NODE: {
+    kind: 'invalid',
+    message: 'the log in {directory} belongs to node {found}, this is node {self}',
+    hint: 'A data directory cannot move to another node. Add this node as a new one; it gets a copy of its own.',
+  },
   OBS_LOG_RECYCLED: {
     kind: 'invalid',
     message: 'log from LSN {from} is recycled; the oldest kept is {begin}',
@@ -32,6 +90,11 @@ export const logErrors = {
     message: 'the log disk of log stream {stream} is full: {why}',
     hint: 'Free space or raise log.diskBytesMax; log is kept for: {holders}.',
     mysql: { number: 1021, sqlState: 'HY000' },
+  },
+  OBS_LOG_HOLDS_FULL: {
+    kind: 'unavailable',
+    message: 'log of log stream {stream} is kept for {limit} readers, and cannot be kept for {name} as well',
+    hint: 'Try again when some of them are done: standbys, backups and rebuilds that are under way keep log.',
   },
   OBS_LOG_DISK_FAILED: {
     kind: 'disk',

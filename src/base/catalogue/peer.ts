@@ -48,6 +48,11 @@ export const peerErrors = {
     message: 'tenant {tenant} is not open there yet: {why}',
     hint: 'Wait until it is created or recovered.',
   },
+  OBS_PEER_NOT_LEADER: {
+    kind: 'not-leader',
+    message: '{address} does not lead tenant {tenant}; its leader is at {leader}',
+    hint: 'Connect to the leader. Name all nodes of that cluster in SERVICE, so that the next leader is found too.',
+  },
   OBS_PEER_INCARNATION: {
     kind: 'diverged',
     message: 'tenant {tenant} there has incarnation {theirs}, expected {ours}',

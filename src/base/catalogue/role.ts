@@ -140,6 +140,12 @@ export const roleErrors = {
     message: 'up to {lagMs} ms of the primary may be missing here; the bound is {maxLagMs} ms',
     hint: 'Raise --max-lag, or add --force to promote what is there.',
   },
+  OBS_ROLE_APPLY_STOPPED: {
+    kind: 'invalid',
+    message:
+      'this standby has the log of its primary up to LSN {end}, and could apply it only up to LSN {applied}: {why}',
+    hint: 'What is not applied would be cut away. Rebuild this standby or restart its server, or add --force to promote what is applied.',
+  },
   OBS_ROLE_LAG_UNKNOWN: {
     kind: 'invalid',
     message: 'it is not known how far the primary got: this standby never heard its end',

@@ -7,6 +7,11 @@ export const serverErrors = {
     message: 'cannot listen for {door} on {address}: {why}',
     hint: 'Choose another address or port in the configuration, or stop what uses it.',
   },
+  OBS_SERVER_STARTING: {
+    kind: 'unavailable',
+    message: 'the server is starting',
+    hint: 'Try again in a moment: obstandby status --wait 30s.',
+  },
   OBS_SERVER_DIRECTORY_LOCKED: {
     kind: 'invalid',
     message: 'data directory {path} is in use by process {pid}',
@@ -44,6 +49,11 @@ export const serverErrors = {
     message: "'{tenant}' is no tenant name",
     hint: 'Letters, digits, "_" and "-", beginning with a letter, at most 63; "sys" is taken.',
   },
+  OBS_SERVER_TENANT_NO_ROLE: {
+    kind: 'unavailable',
+    message: 'tenant {tenant} has no role yet, or none any more: it is being made or dropped',
+    hint: 'Try again in a moment; obstandby status shows it when it is there.',
+  },
   OBS_SERVER_TENANT_BUSY: {
     kind: 'unavailable',
     message: "tenant '{tenant}' is being made, opened or removed right now",
@@ -66,10 +76,20 @@ export const serverErrors = {
     message: "tenant '{tenant}' is primary and has {count} connected standby(s)",
     hint: 'Drop the standbys first, or use FORCE (--force).',
   },
+  OBS_SERVER_TENANT_STANDBYS_UNKNOWN: {
+    kind: 'unavailable',
+    message: "tenant '{tenant}' has no leader that could say whether standbys follow it: {why}",
+    hint: 'Nothing was dropped. Where the tenant is lost and is to go all the same, use FORCE (--force).',
+  },
   OBS_SERVER_NO_SUCH_FOLLOWER: {
     kind: 'invalid',
     message: "tenant '{tenant}' knows no follower at site {site}",
     hint: 'obstandby status TENANT lists its followers and their sites.',
+  },
+  OBS_SERVER_FOLLOWERS_FULL: {
+    kind: 'unavailable',
+    message: 'site {site} may not follow: {count} sites follow the tenant already, or once did',
+    hint: 'Run obstandby standby forget at the primary, for sites that will not come back.',
   },
   OBS_SERVER_FOLLOWER_CONNECTED: {
     kind: 'invalid',

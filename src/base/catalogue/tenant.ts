@@ -8,6 +8,12 @@ export const tenantErrors = {
     hint: 'Send writes to the primary; obstandby status names it.',
     mysql: { number: 4688, sqlState: 'HY000' },
   },
+  OBS_TENANT_NOT_LEADER: {
+    kind: 'not-leader',
+    message: 'tenant {tenant} is not led by this server; its leader serves clients at {leader}',
+    hint: "Connect to its leader. To read here what may be a little old: SET ob_read_consistency = 'WEAK'.",
+    mysql: { number: 4038, sqlState: 'HY000' },
+  },
 
   // --- pages: capture, redo, checkpoint ---
   OBS_TENANT_CAPTURE_LOST: {

@@ -102,12 +102,9 @@ function fishScript(program: Command): string {
       );
     }
   };
-  for (const command of program.commands) {
-    const name = command.name();
-    add('__fish_use_subcommand', '-f', `-a ${name}`, `-d ${fishText(command.description())}`);
-    const here = `__fish_seen_subcommand_from ${name}`;
-    const children = command.commands.map(child => child.name());
+  const addBelow = (here: string, command: Command): void => {
     addOptions(here, command);
+    const children = command.commands.map(child => child.name());
     for (const child of command.commands) {
       add(
         `${here}; and not __fish_seen_subcommand_from ${children.join(' ')}`,
@@ -115,8 +112,14 @@ function fishScript(program: Command): string {
         `-a ${child.name()}`,
         `-d ${fishText(child.description())}`,
       );
-      addOptions(`${here}; and __fish_seen_subcommand_from ${child.name()}`, child);
+      addBelow(`${here}; and __fish_seen_subcommand_from ${child.name()}`, child);
     }
+  };
+  for (const command of program.commands) {
+    const name = command.name();
+    add('__fish_use_subcommand', '-f', `-a ${name}`, `-d ${fishText(command.description())}`);
+    const here = `__fish_seen_subcommand_from ${name}`;
+    addBelow(here, command);
   }
   return lines.join('\n');
 }

@@ -1,7 +1,7 @@
 /** `obstandby dump`: what is inside a file that obstandby wrote, whatever its format. */
 import type { Command } from 'commander';
 import { dumpFile } from '../../server/entry.ts';
-import { runLocal } from '../command.ts';
+import { runLocal } from '../local.ts';
 import { exitCodes } from '../exit-codes.ts';
 
 export function addDump(program: Command): void {

@@ -2,7 +2,7 @@
 import type { Command } from 'commander';
 import { ObError } from '../../base/errors.ts';
 import { readConfig, sampleConfig, startServer } from '../../server/entry.ts';
-import { runLocal } from '../command.ts';
+import { runLocal } from '../local.ts';
 
 interface ServerOptions {
   readonly config?: string;
@@ -37,7 +37,16 @@ export function addServer(program: Command): void {
           output.result({ ok: true, config: path }, `${path} is valid`);
           return 0;
         }
-        const server = await startServer({ config, configPath: path });
+        const server = await startServer({
+          config,
+          configPath: path,
+          onWaiting: ({ httpAddress }) =>
+            output.result(
+              { ok: true, waiting: true, httpAddress, pid: process.pid },
+              `waiting to become part of a cluster: API on ${httpAddress}`,
+            ),
+        });
+        if (server === null) return 0;
         output.result(
           { ok: true, ready: true, ...server.addresses, pid: process.pid },
           `ready: SQL on ${server.addresses.sqlAddress}, peers on ${server.addresses.peerAddress}, API on ${server.addresses.httpAddress}`,

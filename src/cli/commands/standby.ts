@@ -11,6 +11,8 @@ interface SourceOptions extends CommonOptions {
   readonly none?: boolean;
   readonly passwordFile?: string;
   readonly ifNotExists?: boolean;
+  readonly locality?: string;
+  readonly primaryZone?: string;
 }
 
 /** The LOG_RESTORE_SOURCE text for the options. The password never is an argument. */
@@ -44,6 +46,11 @@ export function addStandby(program: Command): void {
   withSource(withTarget(standby.command('create')))
     .argument('<name>', 'name of the standby tenant here')
     .option('--if-not-exists', 'succeed when it exists')
+    .option(
+      '--locality <text>',
+      'its replicas, like F@zone1,F@zone2,F@zone3 (default: F in every zone, at most 3)',
+    )
+    .option('--primary-zone <text>', 'where its leader should be, like zone1;zone2,zone3')
     .description('make a standby: base copy, then follow the log')
     .addHelpText(
       'after',
@@ -51,7 +58,13 @@ export function addStandby(program: Command): void {
     )
     .action(async (name: string, options: SourceOptions) =>
       runOnServer(options, async ({ api, output }) => {
-        const value = { name, source: sourceText(options), ifNotExists: options.ifNotExists === true };
+        const value = {
+          name,
+          source: sourceText(options),
+          ifNotExists: options.ifNotExists === true,
+          ...(options.locality === undefined ? {} : { locality: options.locality }),
+          ...(options.primaryZone === undefined ? {} : { primaryZone: options.primaryZone }),
+        };
         await api.call('standby-create', value, report => output.progress(report));
         output.result(
           { ok: true, tenant: name },

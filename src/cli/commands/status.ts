@@ -1,6 +1,7 @@
 /** `obstandby status`: who is primary, who follows, how far behind, and what needs a person. */
 import type { Command } from 'commander';
-import type { TenantInfo } from '../../server/entry.ts';
+import type { ClusterInfo, TenantInfo } from '../../server/entry.ts';
+import { nextSteps, serversText } from '../cluster-text.ts';
 import { exitCodes } from '../exit-codes.ts';
 import { type CommonOptions, runOnServer, withTarget } from '../command.ts';
 import { bytesText, secondsText, table } from '../output.ts';
@@ -18,13 +19,18 @@ export function addStatus(program: Command): void {
       runOnServer(options, async ({ api, output }) => {
         const server = await api.facts();
         output.nameSites(server);
+        if (server.state === 'WAITING') {
+          output.result({ server, tenants: [], nextSteps: [waitingStep] }, waitingText(server));
+          return exitCodes.incomplete;
+        }
         if (tenant !== undefined) {
           const info = await api.call<TenantInfo>('tenant-show', { name: tenant });
           output.result(info, detailText(info));
           return attention(info) === '' ? exitCodes.done : exitCodes.incomplete;
         }
         const tenants = await api.call<TenantInfo[]>('tenant-list', {});
-        output.result({ server, tenants }, overviewText(server, tenants));
+        const cluster = await api.call<ClusterInfo>('cluster-status', {});
+        output.result({ server, tenants, cluster }, overviewText(server, tenants, cluster));
         return 0;
       }),
     );
@@ -33,7 +39,9 @@ export function addStatus(program: Command): void {
 function overviewText(
   server: { clusterName: string; sqlAddress: string; pid: number },
   tenants: readonly TenantInfo[],
+  cluster: ClusterInfo,
 ): string {
+  const isShared = cluster.servers.length > 1;
   const rows = tenants.map(info => [
     info.name,
     info.role,
@@ -41,17 +49,36 @@ function overviewText(
     String(info.roleEpoch),
     bytesText(info.log.endLsn),
     lagText(info),
+    ...(isShared ? [info.placement?.leader ?? '-'] : []),
     attention(info),
   ]);
+  const columns = [
+    'TENANT',
+    'ROLE',
+    'STATUS',
+    'EPOCH',
+    'LOG',
+    'LAG',
+    ...(isShared ? ['LEADER'] : []),
+    'ATTENTION',
+  ];
   return [
     `${server.clusterName}: SQL on ${server.sqlAddress}, pid ${server.pid}`,
-    table(['TENANT', 'ROLE', 'STATUS', 'EPOCH', 'LOG', 'LAG', 'ATTENTION'], rows),
+    ...(isShared ? [serversText(cluster), ''] : []),
+    table(columns, rows),
+    ...nextSteps(cluster),
     ...tenants.flatMap(info => (info.nextStep === null ? [] : [`${info.name}: ${info.nextStep}`])),
     ...(tenants.length === 0
       ? ['no tenants yet: obstandby tenant create NAME, or obstandby standby create NAME']
       : []),
   ].join('\n');
 }
+
+const waitingStep =
+  'On one of the servers of the new cluster: obstandby cluster bootstrap --servers HOST:PORT,…; into a running one: obstandby cluster add-server HOST:PORT there.';
+
+const waitingText = ({ clusterName, pid }: { clusterName: string; pid: number }): string =>
+  `${clusterName}: waits to become part of a cluster, pid ${pid}\n${waitingStep}`;
 
 /** What a person should look at; empty when nothing. */
 function attention(info: TenantInfo): string {
@@ -86,6 +113,11 @@ function detailText(info: TenantInfo): string {
     ['database', `applied to LSN ${info.applied.lsn}, durable to LSN ${info.applied.checkpointLsn}`],
     ['SCN', `sync ${info.syncScn}, replayable ${info.replayableScn}, readable ${info.readableScn}`],
   ];
+  if (info.placement !== null) {
+    const { locality, previousLocality, primaryZone, leader } = info.placement;
+    const from = previousLocality === null ? '' : `, on the way from ${previousLocality}`;
+    lines.push(['replicas', `${locality}${from}; leader ${leader ?? 'none'}, primary zone ${primaryZone}`]);
+  }
   if (info.standby !== null) {
     const { source, transport, syncStatus, comment, lag } = info.standby;
     lines.push([

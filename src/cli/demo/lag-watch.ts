@@ -1,6 +1,6 @@
 /** Samples the standby's apply lag while the demo runs, shows it on a terminal, and gives its percentiles. */
 import type { TenantInfo } from '../../server/entry.ts';
-import type { LocalSite } from '../../client/local-site.ts';
+import type { LocalCluster } from '../../client/local-cluster.ts';
 
 const sampleMs = 100;
 
@@ -8,7 +8,7 @@ export class LagWatch {
   readonly #samplesMs: number[] = [];
   readonly #show: (text: string) => void;
   readonly #tenant: string;
-  #site: LocalSite | undefined;
+  #site: LocalCluster | undefined;
   #timer: NodeJS.Timeout | undefined;
   #busy = false;
 
@@ -18,7 +18,7 @@ export class LagWatch {
   }
 
   /** Watches this site, which is the standby now; undefined watches nobody. */
-  watch(site: LocalSite | undefined): void {
+  watch(site: LocalCluster | undefined): void {
     this.#site = site;
     this.#timer ??= setInterval(() => this.#sample(), sampleMs);
   }
@@ -40,7 +40,7 @@ export class LagWatch {
     const site = this.#site;
     if (site === undefined || this.#busy) return;
     this.#busy = true;
-    site.api
+    site
       .call<TenantInfo>('tenant-show', { name: this.#tenant })
       .then(info => {
         if (info.standby === null || site !== this.#site) return;

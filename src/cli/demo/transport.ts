@@ -5,16 +5,16 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { ObError } from '../../base/errors.ts';
-import type { LocalSite } from '../../client/local-site.ts';
+import type { LocalCluster } from '../../client/local-cluster.ts';
 
 export type TransportKind = 'tcp' | 'file' | 's3';
 
 export interface DemoTransport {
   readonly kind: TransportKind;
   /** before the standby exists: what the primary must do */
-  preparePrimary(primary: LocalSite): Promise<void>;
-  createStandby(standby: LocalSite, primary: LocalSite): Promise<void>;
-  switchover(from: LocalSite, to: LocalSite): Promise<void>;
+  preparePrimary(primary: LocalCluster): Promise<void>;
+  createStandby(standby: LocalCluster, primary: LocalCluster): Promise<void>;
+  switchover(from: LocalCluster, to: LocalCluster): Promise<void>;
 }
 
 export interface TransportOptions {
@@ -40,11 +40,11 @@ function tcpTransport({ tenant, password, progress }: TransportOptions): DemoTra
     kind: 'tcp',
     async preparePrimary() {},
     async createStandby(standby, primary) {
-      const source = `SERVICE=${primary.addresses.peerAddress} USER=root@${tenant} PASSWORD=${password}`;
-      await standby.api.call('standby-create', { name: tenant, source }, progress);
+      const source = `SERVICE=${primary.peerAddresses} USER=root@${tenant} PASSWORD=${password}`;
+      await standby.call('standby-create', { name: tenant, source }, progress);
     },
     async switchover(_from, to) {
-      await to.api.call('switchover', { name: tenant }, progress);
+      await to.call('switchover', { name: tenant }, progress);
     },
   };
 }
@@ -55,20 +55,20 @@ function archiveTransport({ kind, tenant, directory, progress }: TransportOption
   return {
     kind,
     async preparePrimary(primary) {
-      await primary.api.call('archive-dest', { name: tenant, dest });
-      await primary.api.call('archive-start', { name: tenant });
-      await primary.api.call('backup', { name: tenant }, progress);
+      await primary.call('archive-dest', { name: tenant, dest });
+      await primary.call('archive-start', { name: tenant });
+      await primary.call('backup', { name: tenant }, progress);
     },
     async createStandby(standby) {
-      await standby.api.call('standby-create', { name: tenant, source: `LOCATION=${uri}` }, progress);
+      await standby.call('standby-create', { name: tenant, source: `LOCATION=${uri}` }, progress);
       // Takes effect when this site is primary: it goes on in the same chain.
-      await standby.api.call('archive-dest', { name: tenant, dest });
-      await standby.api.call('archive-start', { name: tenant });
+      await standby.call('archive-dest', { name: tenant, dest });
+      await standby.call('archive-start', { name: tenant });
     },
     async switchover(from, to) {
-      await from.api.call('switchover-to-standby', { name: tenant }, progress);
-      await to.api.call('switchover-to-primary', { name: tenant }, progress);
-      await from.api.call('standby-source', { name: tenant, source: `LOCATION=${uri}` });
+      await from.call('switchover-to-standby', { name: tenant }, progress);
+      await to.call('switchover-to-primary', { name: tenant }, progress);
+      await from.call('standby-source', { name: tenant, source: `LOCATION=${uri}` });
     },
   };
 }

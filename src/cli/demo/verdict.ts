@@ -3,9 +3,9 @@
  * of itself alone.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream, readdirSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import Database from 'better-sqlite3';
 import type { LossCertificate } from '../../server/entry.ts';
 import type { Ledger } from '../../client/ledger.ts';
 
@@ -38,11 +38,14 @@ export function judge(
   };
 }
 
-/** SHA-256 of the only tenant database of a site. The server must have checkpointed it and be idle. */
-export async function databaseDigest(dataDirectory: string): Promise<string> {
+/** SHA-256 of all pages of the only tenant database in a data directory, as whoever opens it there sees it now. */
+export function databaseDigest(dataDirectory: string): string {
   const tenants = join(dataDirectory, 'tenants');
   const [tenant] = readdirSync(tenants).filter(id => id !== '1');
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(join(tenants, tenant ?? '', 'db', 'tenant.db')), hash);
-  return hash.digest('hex');
+  const connection = new Database(join(tenants, tenant ?? '', 'db', 'tenant.db'), { readonly: true });
+  try {
+    return createHash('sha256').update(connection.serialize()).digest('hex');
+  } finally {
+    connection.close();
+  }
 }

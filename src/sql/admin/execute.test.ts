@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { tenantInfo } from '../../../test/support/tenant-info.ts';
 import { ObError } from '../../base/errors.ts';
 import { lsn, roleEpoch, scn, tenantId } from '../../base/scalars.ts';
-import type { Operations } from '../../cluster/operations.ts';
+import type { ServerOperations } from '../../cluster/cluster-operations.ts';
 import { StatementText } from '../dialect/statement-text.ts';
 import type { PlanAnswer } from '../plan.ts';
 import { executeAdmin } from './execute.ts';
@@ -43,7 +43,7 @@ const answers: Readonly<Record<string, unknown>> = {
 /** Runs a statement and tells which operations it asked for. */
 async function run(text: string, tenant = 'sys'): Promise<{ calls: unknown[][]; answer: PlanAnswer }> {
   const calls: unknown[][] = [];
-  const operations = new Proxy({} as Operations, {
+  const operations = new Proxy({} as ServerOperations, {
     get:
       (_, verb: string) =>
       (...given: unknown[]) => {
@@ -67,6 +67,26 @@ test.each([
   [
     "CREATE STANDBY TENANT a LOG_RESTORE_SOURCE = 'LOCATION=x'",
     [['createStandbyTenant', { name: 'a', source: 'LOCATION=x', ifNotExists: false }]],
+  ],
+  [
+    "CREATE TENANT a LOCALITY = 'F@z1, R@z2', PRIMARY_ZONE = 'z1'",
+    [['createTenant', { name: 'a', ifNotExists: false, locality: 'F@z1, R@z2', primaryZone: 'z1' }]],
+  ],
+  ["ALTER TENANT a LOCALITY = 'F@z1'", [['alterTenant', 'a', { locality: 'F@z1' }]]],
+  ['ALTER TENANT a PRIMARY_ZONE = RANDOM', [['alterTenant', 'a', { primaryZone: 'RANDOM' }]]],
+  ["ALTER SYSTEM ADD SERVER '10.0.0.1:2885' ZONE 'z1'", [['addServer', '10.0.0.1:2885', 'z1']]],
+  [
+    "ALTER SYSTEM DELETE SERVER 'h:1', 'h:2'",
+    [
+      ['removeServer', 'h:1'],
+      ['removeServer', 'h:2'],
+    ],
+  ],
+  ["ALTER SYSTEM STOP SERVER 'h:1'", [['stopServer', 'h:1']]],
+  ["ALTER SYSTEM CANCEL DELETE SERVER 'h:1'", [['startServer', 'h:1']]],
+  [
+    "ALTER SYSTEM SWITCH REPLICA LEADER LS = 1001 SERVER = 'h:1' TENANT = a",
+    [['transferLeader', 'a', 'h:1']],
   ],
   ["ALTER SYSTEM SET LOG_RESTORE_SOURCE = '' TENANT = a", [['setLogRestoreSource', 'a', '']]],
   ["ALTER SYSTEM SET LOG_ARCHIVE_DEST = 'LOCATION=x' TENANT = a", [['setLogArchiveDest', 'a', 'LOCATION=x']]],
@@ -130,7 +150,7 @@ test('a backup tells its id, a checkpoint its LSN', async () => {
 
 test('what the operation throws is what the client gets', async () => {
   const error = new ObError('OBS_BUG', { what: 'x' });
-  const operations = { checkpoint: () => Promise.reject(error) } as unknown as Operations;
+  const operations = { checkpoint: () => Promise.reject(error) } as unknown as ServerOperations;
   const statement = { kind: 'checkpoint', tenants: ['a'] } as const;
   await expect(executeAdmin(statement, { tenant: 'sys', sys: true, operations })).rejects.toBe(error);
 });

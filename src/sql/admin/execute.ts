@@ -3,9 +3,10 @@
  * is meant; each verb is idempotent or compare-and-set there, so a repeated statement is safe.
  */
 import { unreachable } from '../../base/assert.ts';
+import type { ArbiterOutcome, ServerOperations, TenantPlacement } from '../../cluster/cluster-operations.ts';
 import type { LossCertificate, StepReport } from '../../cluster/operations.ts';
 import type { AdminContext, OkAnswer, PlanAnswer } from '../plan.ts';
-import type { AdminStatement, TenantList } from './statement.ts';
+import type { AdminStatement, PlacementClauses, TenantList } from './statement.ts';
 
 const ok = (info = ''): OkAnswer => (info === '' ? { kind: 'ok' } : { kind: 'ok', info });
 
@@ -15,21 +16,38 @@ export async function executeAdmin(statement: AdminStatement, context: AdminCont
   const own = (tenant: string | null): string => tenant ?? context.tenant;
   switch (statement.kind) {
     case 'create-tenant': {
-      const { name, ifNotExists, pageBytes, rootPassword } = statement;
+      const { name, ifNotExists, pageBytes, rootPassword, placement } = statement;
       await operations.createTenant({
         name,
         ifNotExists,
         ...(pageBytes === null ? {} : { pageBytes }),
         ...(rootPassword === null ? {} : { rootPassword }),
+        ...placementOf(placement),
       });
       return ok();
     }
+    case 'alter-tenant':
+      await operations.alterTenant(statement.name, placementOf(statement.placement));
+      return ok();
+    case 'servers':
+      return servers(statement, operations);
+    case 'arbitration-service':
+      if (statement.action === 'remove') return left(await operations.removeArbiter(statement.address));
+      await operations.addArbiter(statement.address);
+      return ok();
+    case 'replace-arbitration-service':
+      return left(await operations.replaceArbiter(statement.old, statement.address));
+    case 'set-parameter':
+      return setParameter(statement, context);
+    case 'transfer-leader':
+      await operations.transferLeader(statement.tenant, statement.server);
+      return ok();
     case 'drop-tenant':
       await operations.dropTenant(statement.name, { force: statement.force, ifExists: statement.ifExists });
       return ok();
     case 'create-standby-tenant': {
-      const { name, source, ifNotExists } = statement;
-      await operations.createStandbyTenant({ name, source, ifNotExists });
+      const { name, source, ifNotExists, placement } = statement;
+      await operations.createStandbyTenant({ name, source, ifNotExists, ...placementOf(placement) });
       return ok();
     }
     case 'set-log-restore-source':
@@ -86,6 +104,39 @@ export async function executeAdmin(statement: AdminStatement, context: AdminCont
     default:
       return unreachable(statement);
   }
+}
+
+/** OceanBase's warning for it is 4757: data of the cluster may remain at the arbiter. */
+const left = ({ left: what }: ArbiterOutcome): OkAnswer =>
+  what === null ? ok() : ok(`warning 4757: ${what}`);
+
+const placementOf = ({ locality, primaryZone, arbitration }: PlacementClauses): TenantPlacement => ({
+  ...(arbitration === null ? {} : { arbitration }),
+  ...(locality === null ? {} : { locality }),
+  ...(primaryZone === null ? {} : { primaryZone }),
+});
+
+async function servers(
+  { action, addresses, zone }: Extract<AdminStatement, { kind: 'servers' }>,
+  operations: ServerOperations,
+): Promise<OkAnswer> {
+  for (const address of addresses) {
+    if (action === 'add') await operations.addServer(address, zone);
+    else if (action === 'delete') await operations.removeServer(address);
+    else if (action === 'stop') await operations.stopServer(address);
+    else await operations.startServer(address);
+  }
+  return ok();
+}
+
+/** In its own session a tenant sets its own; the policy is the cluster's. */
+async function setParameter(
+  { name, value, tenants }: Extract<AdminStatement, { kind: 'set-parameter' }>,
+  { operations, tenant }: AdminContext,
+): Promise<OkAnswer> {
+  const named = tenants === 'all' ? [null] : (tenants ?? [tenant]);
+  for (const one of named) await operations.setParameter(name, value, one);
+  return ok();
 }
 
 async function tenantsOf(list: TenantList, context: AdminContext): Promise<readonly string[]> {

@@ -5,17 +5,119 @@ import { StatementText } from '../dialect/statement-text.ts';
 import { parseAdminStatement } from './grammar.ts';
 
 const mode = { noBackslashEscapes: false, ansiQuotes: false, textIsBytes: false };
+/** no LOCALITY, no PRIMARY_ZONE, no ENABLE_ARBITRATION_SERVICE */
+const nowhere = { locality: null, primaryZone: null, arbitration: null };
 const parse = (text: string, sys: boolean): unknown =>
   parseAdminStatement(new StatementText(text, mode), sys);
 
 test.each([
   [
     'CREATE TENANT t1',
-    { kind: 'create-tenant', name: 't1', ifNotExists: false, pageBytes: null, rootPassword: null },
+    {
+      kind: 'create-tenant',
+      name: 't1',
+      ifNotExists: false,
+      pageBytes: null,
+      rootPassword: null,
+      placement: nowhere,
+    },
   ],
   [
     "CREATE TENANT IF NOT EXISTS `t 1` PAGE_SIZE = 8192, ROOT_PASSWORD = 'pw', CHARSET = utf8mb4, COMMENT 'x' SET ob_tcp_invited_nodes='%'",
-    { kind: 'create-tenant', name: 't 1', ifNotExists: true, pageBytes: 8192, rootPassword: 'pw' },
+    {
+      kind: 'create-tenant',
+      name: 't 1',
+      ifNotExists: true,
+      pageBytes: 8192,
+      rootPassword: 'pw',
+      placement: nowhere,
+    },
+  ],
+  [
+    "CREATE TENANT t1 LOCALITY='F@z1, R@z2', PRIMARY_ZONE='z1;z2' SET ob_tcp_invited_nodes='%'",
+    {
+      kind: 'create-tenant',
+      name: 't1',
+      ifNotExists: false,
+      pageBytes: null,
+      rootPassword: null,
+      placement: { ...nowhere, locality: 'F@z1, R@z2', primaryZone: 'z1;z2' },
+    },
+  ],
+  [
+    "ALTER TENANT t1 LOCALITY = 'F@z1,F@z2'",
+    { kind: 'alter-tenant', name: 't1', placement: { ...nowhere, locality: 'F@z1,F@z2' } },
+  ],
+  [
+    "ALTER TENANT sys SET PRIMARY_ZONE RANDOM, LOCALITY 'F@z1'",
+    { kind: 'alter-tenant', name: 'sys', placement: { ...nowhere, locality: 'F@z1', primaryZone: 'RANDOM' } },
+  ],
+  [
+    "CREATE TENANT t1 LOCALITY='F@z1,F@z2', ENABLE_ARBITRATION_SERVICE = true",
+    {
+      kind: 'create-tenant',
+      name: 't1',
+      ifNotExists: false,
+      pageBytes: null,
+      rootPassword: null,
+      placement: { locality: 'F@z1,F@z2', primaryZone: null, arbitration: true },
+    },
+  ],
+  [
+    'ALTER TENANT t1 SET ENABLE_ARBITRATION_SERVICE = FALSE',
+    { kind: 'alter-tenant', name: 't1', placement: { ...nowhere, arbitration: false } },
+  ],
+  [
+    'ALTER TENANT t1 ENABLE_ARBITRATION_SERVICE 1',
+    { kind: 'alter-tenant', name: 't1', placement: { ...nowhere, arbitration: true } },
+  ],
+  [
+    "ALTER SYSTEM ADD ARBITRATION SERVICE '10.0.0.9:2887'",
+    { kind: 'arbitration-service', action: 'add', address: '10.0.0.9:2887' },
+  ],
+  [
+    "ALTER SYSTEM REMOVE ARBITRATION SERVICE '10.0.0.9:2887'",
+    { kind: 'arbitration-service', action: 'remove', address: '10.0.0.9:2887' },
+  ],
+  [
+    "ALTER SYSTEM REPLACE ARBITRATION SERVICE 'h:1' WITH 'h:2'",
+    { kind: 'replace-arbitration-service', old: 'h:1', address: 'h:2' },
+  ],
+  [
+    "ALTER SYSTEM SET arbitration_timeout = '5s' TENANT = t1",
+    { kind: 'set-parameter', name: 'arbitration_timeout', value: '5s', tenants: ['t1'] },
+  ],
+  [
+    "ALTER SYSTEM SET ARBITRATION_TIMEOUT '30d' TENANT = ALL",
+    { kind: 'set-parameter', name: 'arbitration_timeout', value: '30d', tenants: 'all' },
+  ],
+  [
+    "ALTER SYSTEM SET arbitration_degradation_policy = 'CLUSTER_POLICY'",
+    {
+      kind: 'set-parameter',
+      name: 'arbitration_degradation_policy',
+      value: 'CLUSTER_POLICY',
+      tenants: null,
+    },
+  ],
+  [
+    "ALTER SYSTEM ADD SERVER '10.0.0.1:2885', 'h:1' ZONE = 'z1'",
+    { kind: 'servers', action: 'add', addresses: ['10.0.0.1:2885', 'h:1'], zone: 'z1' },
+  ],
+  ["ALTER SYSTEM DELETE SERVER 'h:1'", { kind: 'servers', action: 'delete', addresses: ['h:1'], zone: null }],
+  ["ALTER SYSTEM STOP SERVER 'h:1'", { kind: 'servers', action: 'stop', addresses: ['h:1'], zone: null }],
+  ["ALTER SYSTEM START SERVER 'h:1'", { kind: 'servers', action: 'start', addresses: ['h:1'], zone: null }],
+  [
+    "ALTER SYSTEM CANCEL DELETE SERVER 'h:1'",
+    { kind: 'servers', action: 'start', addresses: ['h:1'], zone: null },
+  ],
+  [
+    "ALTER SYSTEM SWITCH REPLICA LEADER LS = 1001 SERVER = 'h:1' TENANT = t1",
+    { kind: 'transfer-leader', tenant: 't1', server: 'h:1' },
+  ],
+  [
+    "ALTER SYSTEM SWITCH REPLICA LEADER TENANT sys, SERVER 'h:1', LS 1",
+    { kind: 'transfer-leader', tenant: 'sys', server: 'h:1' },
   ],
   ['DROP TENANT t1', { kind: 'drop-tenant', name: 't1', ifExists: false, force: false }],
   ['DROP TENANT IF EXISTS t1 FORCE', { kind: 'drop-tenant', name: 't1', ifExists: true, force: true }],
@@ -26,9 +128,13 @@ test.each([
       name: 's',
       ifNotExists: true,
       source: 'SERVICE=10.0.0.1:2881 USER=rep@t PASSWORD=pw',
+      placement: nowhere,
     },
   ],
-  ['CREATE STANDBY TENANT s', { kind: 'create-standby-tenant', name: 's', ifNotExists: false, source: '' }],
+  [
+    'CREATE STANDBY TENANT s',
+    { kind: 'create-standby-tenant', name: 's', ifNotExists: false, source: '', placement: nowhere },
+  ],
   [
     "ALTER SYSTEM SET LOG_RESTORE_SOURCE = 'LOCATION=file:///a' TENANT = s",
     { kind: 'set-log-restore-source', tenant: 's', source: 'LOCATION=file:///a' },
@@ -130,19 +236,30 @@ test.each([
   [false, 'CREATE TENANT t1', 'OBS_SQL_SYS_ONLY'],
   [false, 'DROP TENANT t1', 'OBS_SQL_SYS_ONLY'],
   [false, "ALTER SYSTEM RESTORE r FROM 'x'", 'OBS_SQL_SYS_ONLY'],
-  [true, "CREATE TENANT t1 LOCALITY='F@z1'", 'OBS_SQL_NOT_SUPPORTED_YET'],
   [true, "CREATE TENANT t1 RESOURCE_POOL_LIST=('p')", 'OBS_SQL_NOT_SUPPORTED_YET'],
-  [true, 'CREATE TENANT t1 ENABLE_ARBITRATION_SERVICE = true', 'OBS_SQL_NOT_SUPPORTED_YET'],
+  [true, 'CREATE TENANT t1 ENABLE_ARBITRATION_SERVICE = perhaps', 'OBS_SQL_PARSE'],
   [true, "CREATE RESOURCE UNIT u MEMORY_SIZE='5G'", 'OBS_SQL_NOT_SUPPORTED_YET'],
   [true, "CREATE RESOURCE POOL p UNIT='u'", 'OBS_SQL_NOT_SUPPORTED_YET'],
-  [true, "ALTER TENANT t1 LOCALITY='F@z1,F@z2'", 'OBS_SQL_NOT_SUPPORTED_YET'],
-  [true, "ALTER SYSTEM ADD ARBITRATION SERVICE '1.2.3.4:2882'", 'OBS_SQL_NOT_SUPPORTED_YET'],
-  [true, "ALTER SYSTEM ADD SERVER '1.2.3.4:2882'", 'OBS_SQL_NOT_SUPPORTED_YET'],
+  [false, 'ALTER TENANT t1 SET ENABLE_ARBITRATION_SERVICE = true', 'OBS_SQL_SYS_ONLY'],
+  [true, 'ALTER TENANT t1', 'OBS_SQL_PARSE'],
+  [true, "ALTER TENANT t1 ROOT_PASSWORD = 'x'", 'OBS_SQL_PARSE'],
+  [false, "ALTER TENANT t1 LOCALITY='F@z1'", 'OBS_SQL_SYS_ONLY'],
+  [false, "ALTER SYSTEM STOP SERVER 'h:1'", 'OBS_SQL_SYS_ONLY'],
+  [true, "ALTER SYSTEM STOP SERVER 'h'", 'OBS_SQL_ARGUMENT'],
+  [true, 'ALTER SYSTEM STOP SERVER', 'OBS_SQL_PARSE'],
+  [true, 'ALTER SYSTEM STOP ZONE z1', 'OBS_SQL_NOT_SUPPORTED_YET'],
+  [true, "ALTER SYSTEM SWITCH REPLICA LEADER LS=5 SERVER='h:1' TENANT=t", 'OBS_SQL_ARGUMENT'],
+  [true, "ALTER SYSTEM SWITCH REPLICA LEADER LS=1001 SERVER='h:1'", 'OBS_SQL_PARSE'],
+  [true, "ALTER SYSTEM SWITCH REPLICA FOLLOWER LS=1001 SERVER='h:1' TENANT=t", 'OBS_SQL_NOT_SUPPORTED_YET'],
+  [true, "ALTER SYSTEM ADD ARBITRATION SERVICE '1.2.3.4'", 'OBS_SQL_ARGUMENT'],
+  [false, "ALTER SYSTEM ADD ARBITRATION SERVICE '1.2.3.4:2882'", 'OBS_SQL_SYS_ONLY'],
+  [true, "ALTER SYSTEM REPLACE ARBITRATION SERVICE 'h:1'", 'OBS_SQL_PARSE'],
+  [true, 'ALTER SYSTEM REMOVE ARBITRATION SERVICE', 'OBS_SQL_PARSE'],
+  [false, "ALTER SYSTEM SET arbitration_degradation_policy = 'LS_POLICY'", 'OBS_SQL_SYS_ONLY'],
   [true, 'ALTER SYSTEM FLASHBACK STANDBY LOG TO SCN = 5 TENANT = t1', 'OBS_SQL_NOT_SUPPORTED_YET'],
   [true, 'ALTER SYSTEM SET STANDBY TENANT TO MAXIMIZE PROTECTION TENANT = t1', 'OBS_SQL_NOT_SUPPORTED_YET'],
   [true, "ALTER SYSTEM SET SYNC_STANDBY_DEST = 'SERVICE=x'", 'OBS_SQL_NOT_SUPPORTED_YET'],
   [true, 'ALTER SYSTEM SET archive_lag_target = 5', 'OBS_SQL_NOT_SUPPORTED_YET'],
-  [true, 'ALTER SYSTEM SWITCH REPLICA LEADER LS=1001 SERVER="x" TENANT=t', 'OBS_SQL_NOT_SUPPORTED_YET'],
   [true, 'ALTER SYSTEM MAJOR FREEZE', 'OBS_SQL_NOT_SUPPORTED_YET'],
   [true, 'ALTER SYSTEM BACKUP INCREMENTAL DATABASE', 'OBS_SQL_NOT_SUPPORTED_YET'],
   [true, 'ALTER SYSTEM FROBNICATE', 'OBS_SQL_PARSE'],
@@ -169,8 +286,8 @@ test.each(['SELECT 1', 'CREATE TABLE tenant (id INT)', 'DROP TABLE t', 'ALTER TA
 );
 
 test('an error names the statement of a later stage, and never its literals', () => {
-  expect(() => parse("ALTER SYSTEM ADD SERVER 'secret:2882'", true)).toThrow(
-    "This version of obstandby doesn't yet support ALTER SYSTEM ADD SERVER",
+  expect(() => parse("ALTER SYSTEM ADD REPLICA LS 'secret:2882'", true)).toThrow(
+    "This version of obstandby doesn't yet support ALTER SYSTEM ADD REPLICA",
   );
 });
 

@@ -23,7 +23,7 @@ function alterSystem(cursor: TokenCursor, sys: boolean): AdminStatement {
   const verb = cursor.word();
   switch (verb) {
     case 'set':
-      return setParameter(cursor, tenants);
+      return setParameter(cursor, tenants, sys);
     case 'archivelog':
     case 'noarchivelog':
       cursor.at++;
@@ -50,9 +50,96 @@ function alterSystem(cursor: TokenCursor, sys: boolean): AdminStatement {
       cursor.at++;
       cursor.expect('freeze');
       return { kind: 'checkpoint', tenants: tenants.several() };
+    case 'add':
+    case 'delete':
+    case 'start':
+    case 'stop':
+      if (verb === 'add' && cursor.word(1) === 'arbitration') return arbitrationService(cursor, verb, sys);
+      if (cursor.word(1) !== 'server') break;
+      return servers(cursor, verb, sys);
+    case 'remove':
+    case 'replace':
+      if (cursor.word(1) !== 'arbitration') break;
+      return arbitrationService(cursor, verb, sys);
+    case 'cancel':
+      if (cursor.word(1) !== 'delete' || cursor.word(2) !== 'server') break;
+      cursor.at++;
+      return servers(cursor, 'start', sys);
+    case 'switch':
+      if (cursor.word(1) !== 'replica') break;
+      return switchReplica(cursor, sys);
     default:
   }
   throw later(cursor);
+}
+
+/** ADD | DELETE | START | STOP SERVER 'ip:port' [, 'ip:port'] [ZONE [=] 'z']. */
+function servers(
+  cursor: TokenCursor,
+  action: Extract<AdminStatement, { kind: 'servers' }>['action'],
+  sys: boolean,
+): AdminStatement {
+  const what = `ALTER SYSTEM ${cursor.word().toUpperCase()} SERVER`;
+  if (!sys) throw new ObError('OBS_SQL_SYS_ONLY', { what });
+  cursor.at++;
+  cursor.expect('server');
+  const addresses: string[] = [];
+  do addresses.push(serverAddress(cursor, what));
+  while (cursor.takeSymbol(','));
+  let zone: string | null = null;
+  if (cursor.take('zone')) {
+    optionalEquals(cursor);
+    zone = cursor.nameOrString();
+  }
+  return { kind: 'servers', action, addresses, zone };
+}
+
+/** ADD | REMOVE ARBITRATION SERVICE 'ip:port', REPLACE ARBITRATION SERVICE 'old' WITH 'new'. */
+function arbitrationService(
+  cursor: TokenCursor,
+  action: 'add' | 'remove' | 'replace',
+  sys: boolean,
+): AdminStatement {
+  const what = `ALTER SYSTEM ${action.toUpperCase()} ARBITRATION SERVICE`;
+  if (!sys) throw new ObError('OBS_SQL_SYS_ONLY', { what });
+  cursor.at++;
+  cursor.expect('arbitration', 'service');
+  const address = serverAddress(cursor, what);
+  if (action !== 'replace') return { kind: 'arbitration-service', action, address };
+  cursor.expect('with');
+  return { kind: 'replace-arbitration-service', old: address, address: serverAddress(cursor, what) };
+}
+
+/** SWITCH REPLICA LEADER LS [=] n SERVER [=] 'ip:port' TENANT [=] t, its clauses in any order. */
+function switchReplica(cursor: TokenCursor, sys: boolean): AdminStatement {
+  const what = 'ALTER SYSTEM SWITCH REPLICA';
+  if (!sys) throw new ObError('OBS_SQL_SYS_ONLY', { what });
+  cursor.expect('switch', 'replica');
+  if (cursor.expectOne('leader', 'follower') === 'follower')
+    throw new ObError('OBS_SQL_NOT_SUPPORTED_YET', { what: `${what} FOLLOWER` });
+  let stream: number | null = null;
+  let server: string | null = null;
+  let tenant: string | null = null;
+  while (!cursor.done) {
+    const clause = cursor.expectOne('ls', 'server', 'tenant');
+    optionalEquals(cursor);
+    if (clause === 'ls') stream = cursor.integer();
+    else if (clause === 'server') server = serverAddress(cursor, what);
+    else tenant = cursor.nameOrString();
+    cursor.takeSymbol(',');
+  }
+  if (server === null || tenant === null) throw cursor.error();
+  const own = tenant.toLowerCase() === 'sys' ? 1 : 1001;
+  if (stream !== null && stream !== own)
+    throw new ObError('OBS_SQL_ARGUMENT', { what: `LS: the log stream of tenant ${tenant} is ${own}` });
+  return { kind: 'transfer-leader', tenant, server };
+}
+
+function serverAddress(cursor: TokenCursor, what: string): string {
+  const address = cursor.string();
+  if (!/^\S+:\d{1,5}$/.test(address))
+    throw new ObError('OBS_SQL_ARGUMENT', { what: `${what}: write 'host:port' of its door` });
+  return address;
 }
 
 /** Verbs OceanBase has behind ALTER SYSTEM. */
@@ -107,7 +194,7 @@ function later(cursor: TokenCursor): ObError {
   return new ObError('OBS_SQL_NOT_SUPPORTED_YET', { what: words.join(' ') });
 }
 
-function setParameter(cursor: TokenCursor, tenants: TenantClauses): AdminStatement {
+function setParameter(cursor: TokenCursor, tenants: TenantClauses, sys: boolean): AdminStatement {
   cursor.expect('set');
   const at = cursor.at;
   const name = cursor.name().toLowerCase();
@@ -128,6 +215,15 @@ function setParameter(cursor: TokenCursor, tenants: TenantClauses): AdminStateme
       const state = cursor.nameOrString().toUpperCase();
       if (state !== 'ENABLE' && state !== 'DEFER') throw cursor.statement.errorAt(valueAt);
       return { kind: 'set-log-archive-dest-state', tenant: tenants.one(), state };
+    }
+    case 'arbitration_timeout':
+    case 'arbitration_degradation_policy': {
+      optionalEquals(cursor);
+      const value = cursor.nameOrString();
+      const isClusters = name === 'arbitration_degradation_policy';
+      if (isClusters && !sys) throw new ObError('OBS_SQL_SYS_ONLY', { what: `ALTER SYSTEM SET ${name}` });
+      const isOwn = isClusters || cursor.done;
+      return { kind: 'set-parameter', name, value, tenants: isOwn ? null : tenants.several() };
     }
     case 'standby':
       throw new ObError('OBS_SQL_NOT_SUPPORTED_YET', { what: 'ALTER SYSTEM SET STANDBY TENANT TO MAXIMIZE' });

@@ -3,6 +3,7 @@
  * none. Sources and destinations may hold passwords: nobody prints these values.
  */
 import type { Scn } from '../../base/scalars.ts';
+import type { ParameterName } from '../../cluster/root/arbitration.ts';
 
 /** Recovery bound of a standby, as `Operations.recoverStandby` takes it. */
 export type RecoveryBound =
@@ -17,7 +18,9 @@ export type AdminStatement =
       readonly ifNotExists: boolean;
       readonly pageBytes: number | null;
       readonly rootPassword: string | null;
+      readonly placement: PlacementClauses;
     }
+  | { readonly kind: 'alter-tenant'; readonly name: string; readonly placement: PlacementClauses }
   | {
       readonly kind: 'drop-tenant';
       readonly name: string;
@@ -29,6 +32,7 @@ export type AdminStatement =
       readonly name: string;
       readonly ifNotExists: boolean;
       readonly source: string;
+      readonly placement: PlacementClauses;
     }
   | { readonly kind: 'set-log-restore-source'; readonly tenant: string | null; readonly source: string }
   | { readonly kind: 'set-log-archive-dest'; readonly tenant: string | null; readonly dest: string }
@@ -60,7 +64,35 @@ export type AdminStatement =
       readonly from: string;
       readonly until: Scn | null;
     }
-  | { readonly kind: 'checkpoint'; readonly tenants: TenantList };
+  | { readonly kind: 'checkpoint'; readonly tenants: TenantList }
+  | {
+      readonly kind: 'servers';
+      readonly action: 'add' | 'delete' | 'start' | 'stop';
+      /** host:port of their cluster doors */
+      readonly addresses: readonly string[];
+      readonly zone: string | null;
+    }
+  | { readonly kind: 'transfer-leader'; readonly tenant: string; readonly server: string }
+  | {
+      readonly kind: 'arbitration-service';
+      readonly action: 'add' | 'remove';
+      /** host:port of the arbiter */
+      readonly address: string;
+    }
+  | { readonly kind: 'replace-arbitration-service'; readonly old: string; readonly address: string }
+  | {
+      readonly kind: 'set-parameter';
+      readonly name: ParameterName;
+      readonly value: string;
+      readonly tenants: TenantList;
+    };
+
+/** LOCALITY, PRIMARY_ZONE and ENABLE_ARBITRATION_SERVICE as they were written; null where the clause is absent. */
+export interface PlacementClauses {
+  readonly locality: string | null;
+  readonly primaryZone: string | null;
+  readonly arbitration: boolean | null;
+}
 
 /** null: the session's own tenant; `all`: every user tenant. */
 export type TenantList = readonly string[] | 'all' | null;

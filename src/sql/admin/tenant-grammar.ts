@@ -1,8 +1,8 @@
-/** CREATE TENANT, CREATE STANDBY TENANT, DROP TENANT, and the statements of OceanBase's resource model, which are refused by name. */
+/** CREATE TENANT, CREATE STANDBY TENANT, ALTER TENANT, DROP TENANT, and the statements of OceanBase's resource model, which are refused by name. */
 import { ObError } from '../../base/errors.ts';
 import type { TokenCursor } from '../dialect/token-cursor.ts';
 import { optionalEquals } from './clauses.ts';
-import type { AdminStatement } from './statement.ts';
+import type { AdminStatement, PlacementClauses } from './statement.ts';
 
 const notYet = (what: string): ObError => new ObError('OBS_SQL_NOT_SUPPORTED_YET', { what });
 
@@ -30,18 +30,16 @@ export function parseTenantStatement(cursor: TokenCursor, sys: boolean): AdminSt
   cursor.at += 2;
   if (verb === 'create') return createTenant(cursor);
   if (verb === 'drop') return dropTenant(cursor);
+  if (verb === 'alter') return alterTenant(cursor);
   throw notYet(`${verb.toUpperCase()} TENANT`);
 }
 
-/** Options whose meaning comes with several servers; taking them without effect would be a lie. */
+/** Options that mean nothing here yet; taking them without effect would be a lie. */
 const laterOptions = new Set([
-  'locality',
-  'primary_zone',
   'resource_pool_list',
   'zone_list',
   'replica_num',
   'unit_num',
-  'enable_arbitration_service',
   'enable_extended_rowid',
 ]);
 
@@ -49,10 +47,20 @@ interface TenantOptions {
   pageBytes: number | null;
   rootPassword: string | null;
   source: string | null;
+  locality: string | null;
+  primaryZone: string | null;
+  arbitration: boolean | null;
 }
 
 function tenantOptions(cursor: TokenCursor): TenantOptions {
-  const options: TenantOptions = { pageBytes: null, rootPassword: null, source: null };
+  const options: TenantOptions = {
+    pageBytes: null,
+    rootPassword: null,
+    source: null,
+    locality: null,
+    primaryZone: null,
+    arbitration: null,
+  };
   while (!cursor.done && cursor.word() !== 'set') {
     oneOption(cursor, options);
     cursor.takeSymbol(',');
@@ -81,6 +89,21 @@ function oneOption(cursor: TokenCursor, options: TenantOptions): void {
       cursor.at++;
       optionalEquals(cursor);
       options.source = cursor.string();
+      return;
+    case 'locality':
+      cursor.at++;
+      optionalEquals(cursor);
+      options.locality = cursor.string();
+      return;
+    case 'primary_zone':
+      cursor.at++;
+      optionalEquals(cursor);
+      options.primaryZone = cursor.nameOrString();
+      return;
+    case 'enable_arbitration_service':
+      cursor.at++;
+      optionalEquals(cursor);
+      options.arbitration = switchValue(cursor);
       return;
     case 'root_password':
       cursor.at++;
@@ -124,14 +147,51 @@ function createTenant(cursor: TokenCursor): AdminStatement {
     ifNotExists,
     pageBytes: options.pageBytes,
     rootPassword: options.rootPassword,
+    placement: placementOf(options),
   };
+}
+
+const placementOf = ({ locality, primaryZone, arbitration }: TenantOptions): PlacementClauses => ({
+  locality,
+  primaryZone,
+  arbitration,
+});
+
+/** TRUE, FALSE, 1, 0, ON, OFF, YES, NO: as OceanBase takes switches. */
+function switchValue(cursor: TokenCursor): boolean {
+  const at = cursor.at;
+  const token = cursor.statement.tokens[at];
+  const text = token?.kind === 'number' ? String(cursor.integer()) : cursor.nameOrString().toLowerCase();
+  if (['true', '1', 'on', 'yes'].includes(text)) return true;
+  if (['false', '0', 'off', 'no'].includes(text)) return false;
+  throw cursor.statement.errorAt(at);
+}
+
+/** ALTER TENANT t [SET] LOCALITY = '…', PRIMARY_ZONE = '…', ENABLE_ARBITRATION_SERVICE = true|false. */
+function alterTenant(cursor: TokenCursor): AdminStatement {
+  const name = cursor.nameOrString();
+  cursor.take('set');
+  const at = cursor.at;
+  const options = tenantOptions(cursor);
+  const { locality, primaryZone, arbitration, pageBytes, rootPassword, source } = options;
+  const others = [pageBytes, rootPassword, source].some(value => value !== null);
+  const isNothing = locality === null && primaryZone === null && arbitration === null;
+  if (others || isNothing) throw cursor.statement.errorAt(at);
+  return { kind: 'alter-tenant', name, placement: placementOf(options) };
 }
 
 function createStandbyTenant(cursor: TokenCursor): AdminStatement {
   const ifNotExists = cursor.take('if', 'not', 'exists');
   const name = cursor.nameOrString();
-  const { source } = tenantOptions(cursor);
-  return { kind: 'create-standby-tenant', name, ifNotExists, source: source ?? '' };
+  const options = tenantOptions(cursor);
+  const { source } = options;
+  return {
+    kind: 'create-standby-tenant',
+    name,
+    ifNotExists,
+    source: source ?? '',
+    placement: placementOf(options),
+  };
 }
 
 function dropTenant(cursor: TokenCursor): AdminStatement {

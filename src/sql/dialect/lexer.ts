@@ -51,8 +51,11 @@ export interface LexResult {
   /** token indexes of the top-level semicolons */
   readonly semicolons: readonly number[];
   readonly error: LexError | null;
+  /** a hint asks for READ_CONSISTENCY(WEAK) */
+  readonly weak: boolean;
 }
 
+const weakHint = /\bread_consistency\s*\(\s*weak\s*\)/i;
 const versionHere = 80_000;
 
 const isWordStart = (code: number): boolean =>
@@ -114,6 +117,7 @@ class Lexer {
   readonly tokens: Token[] = [];
   readonly semicolons: number[] = [];
   error: LexError | null = null;
+  weak = false;
 
   constructor(text: string, mode: LexicalMode) {
     this.#text = text;
@@ -190,6 +194,7 @@ class Lexer {
       this.#fail(this.#at, 'a comment is not closed');
       return false;
     }
+    if (text.charCodeAt(this.#at + 2) === 43 && weakHint.test(text.slice(this.#at, end))) this.weak = true;
     this.#at = end + 2;
     return true;
   }
@@ -445,5 +450,5 @@ class Lexer {
 export function lex(text: string, mode: LexicalMode): LexResult {
   const lexer = new Lexer(text, mode);
   lexer.run();
-  return { tokens: lexer.tokens, semicolons: lexer.semicolons, error: lexer.error };
+  return { tokens: lexer.tokens, semicolons: lexer.semicolons, error: lexer.error, weak: lexer.weak };
 }

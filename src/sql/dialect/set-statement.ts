@@ -47,23 +47,24 @@ function names(cursor: TokenCursor): Plan {
   };
 }
 
-/** SET [SESSION | GLOBAL] TRANSACTION ISOLATION LEVEL … , READ ONLY | READ WRITE. */
+/** SET [SESSION | GLOBAL] TRANSACTION ISOLATION LEVEL … , READ ONLY | READ WRITE. Without a scope the level is the next transaction's. */
 function transactionSettings(cursor: TokenCursor): Plan | null {
   const scoped = cursor.word(1) === 'transaction' && /^(session|local|global)$/.test(cursor.word());
   if (!scoped && cursor.word() !== 'transaction') return null;
   const scope = cursor.word() === 'global' ? 'global' : 'session';
+  const levelScope = scoped ? scope : 'transaction';
   cursor.at += scoped ? 2 : 1;
   const assignments: Assignment[] = [];
   do {
     if (cursor.take('isolation', 'level')) {
       const first = cursor.expectOne('read', 'repeatable', 'serializable');
       if (first === 'serializable')
-        assignments.push({ scope, name: 'transaction_isolation', value: 'SERIALIZABLE' });
+        assignments.push({ scope: levelScope, name: 'transaction_isolation', value: 'SERIALIZABLE' });
       else {
         const second =
           first === 'read' ? cursor.expectOne('committed', 'uncommitted') : cursor.expectOne('read');
         const value = `${first}-${second}`.toUpperCase();
-        assignments.push({ scope, name: 'transaction_isolation', value });
+        assignments.push({ scope: levelScope, name: 'transaction_isolation', value });
       }
     } else {
       cursor.expect('read');

@@ -40,11 +40,14 @@ export class StatementText {
   /** by parameter */
   readonly #parameterNumbers = new Map<number, number>();
   readonly parameterCount: number;
+  /** a hint says that what it reads may be a little old */
+  readonly weak: boolean;
 
   /** Throws OBS_SQL_PARSE for text that cannot be read, several statements, or brackets that do not pair. */
   constructor(text: string, mode: LexicalMode) {
-    const { tokens, semicolons, error } = lex(text, mode);
+    const { tokens, semicolons, error, weak } = lex(text, mode);
     this.text = text;
+    this.weak = weak;
     if (error !== null) throw this.#unreadable(error);
     let count = tokens.length;
     for (let at = semicolons.length - 1; at >= 0 && semicolons[at] === count - 1; at--) count--;

@@ -246,6 +246,10 @@ test.each([
       { scope: 'session', name: 'transaction_read_only', value: 1 },
     ],
   ],
+  [
+    'SET TRANSACTION ISOLATION LEVEL READ COMMITTED',
+    [{ scope: 'transaction', name: 'transaction_isolation', value: 'READ-COMMITTED' }],
+  ],
 ])('%s', async (text, assignments) => {
   expect(await new DialectSession().plans(text)).toEqual([{ kind: 'set', assignments }]);
 });

@@ -30,6 +30,7 @@ interface KeptTemplate {
   readonly class: StatementClass;
   readonly view: boolean;
   readonly locking: boolean;
+  readonly weak: boolean;
   /** the shapes it was translated with; a template is used only while they are the ones of the session */
   readonly shapes: readonly (readonly [string, TableShape | null])[];
   /** made already, when nothing of it depends on the session */
@@ -115,7 +116,16 @@ export class MysqlDialect implements Dialect {
     const made = dataTemplate(statement, shapeOf, context);
     if (made === null) return planOther(statement, shapeOf, context);
     const template = finish(made.fragment);
-    const entry: KeptTemplate = { ...made, template, shapes: [...used], plans: null, mode, used: false };
+    const { weak } = statement;
+    const entry: KeptTemplate = {
+      ...made,
+      weak,
+      template,
+      shapes: [...used],
+      plans: null,
+      mode,
+      used: false,
+    };
     const fixed = template.parameters.every(parameter => parameter.kind === 'client');
     const finished = fixed ? { ...entry, plans: plansOf(entry, context) } : entry;
     if (mayComeAgain(statement)) this.#keep(text, finished);
@@ -177,6 +187,7 @@ function plansOf(kept: KeptTemplate, context: DialectContext): readonly Plan[] {
       sql,
       ...parameters,
       ...(kept.locking ? { locking: true } : {}),
+      ...(kept.weak ? { weak: true } : {}),
       ...(independent ? { stable: true } : {}),
     },
   ];

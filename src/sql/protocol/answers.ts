@@ -33,7 +33,9 @@ export function encodeEnd(
 }
 
 function encodeOkBody(writer: PacketWriter, ok: OkFields): void {
-  writer.length(ok.changes).length(BigInt.asUintN(64, BigInt(ok.lastInsertId)));
+  const { lastInsertId } = ok;
+  const isPlain = typeof lastInsertId === 'number' && lastInsertId >= 0;
+  writer.length(ok.changes).length(isPlain ? lastInsertId : BigInt.asUintN(64, BigInt(lastInsertId)));
   writer.u16(ok.status).u16(Math.min(ok.warnings, 0xffff));
   if (ok.info !== '') writer.lengthEncodedText(ok.info);
   writer.end();

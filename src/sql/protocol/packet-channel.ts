@@ -79,9 +79,9 @@ export class PacketChannel {
     });
   }
 
-  /** Writes an answer. Resolves at once, or, with too much waiting, when the client has read some of it. */
-  async send(bytes: Buffer): Promise<void> {
-    if (this.closed) return;
+  /** Writes an answer. With too much waiting there is something to wait for: that the client reads some of it. */
+  send(bytes: Buffer): Promise<void> | undefined {
+    if (this.closed) return undefined;
     if (bytes.length <= answerPieceBytes) this.#socket.write(bytes);
     else {
       // In pieces, so that progress shows while a slow client takes them.
@@ -89,7 +89,7 @@ export class PacketChannel {
         this.#socket.write(bytes.subarray(at, at + answerPieceBytes));
       }
     }
-    if (this.#socket.writableLength > answerBacklogBytesMax) await this.#drained();
+    return this.#socket.writableLength > answerBacklogBytesMax ? this.#drained() : undefined;
   }
 
   /** Writes the last bytes and closes. */

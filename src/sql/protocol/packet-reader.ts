@@ -55,7 +55,7 @@ export class PacketReader {
     for (;;) {
       if (this.#bytes < headerBytes) return undefined;
       const header = this.#front(headerBytes);
-      const length = header.readUIntLE(0, 3);
+      const length = header.readUInt16LE(0) + header.readUInt8(2) * 65_536;
       const sequence = header.readUInt8(3);
       const total = this.#partBytes + length;
       if (total > this.#payloadBytesMax) {

@@ -1,17 +1,12 @@
-/** Views of tenants, servers, log streams and sessions. */
+/** Views of tenants, their log streams and their sessions. */
 import type { TenantInfo } from '../../cluster/operations.ts';
 import type { Cell } from '../../tenant/engine.ts';
 import { scnCell, timeCell } from './scn-cells.ts';
-import type { ServerRow, ViewDefinition, ViewInput } from './view-definitions.ts';
+import type { ViewDefinition, ViewInput } from './view-definitions.ts';
 
 const sysTenantId = 1;
 /** one log stream a tenant: 1 in sys, 1001 in the others */
 export const streamOf = (tenant: TenantInfo): number => (tenant.tenantId === sysTenantId ? 1 : 1001);
-
-const serverCells = (server: ServerRow | null): readonly [Cell, Cell] => [
-  server?.ip ?? null,
-  server?.rpcPort ?? null,
-];
 
 function tenantRow(tenant: TenantInfo): readonly Cell[] {
   const sys = tenant.tenantId === sysTenantId;
@@ -22,9 +17,9 @@ function tenantRow(tenant: TenantInfo): readonly Cell[] {
     sys ? 'SYS' : 'USER',
     timeCell(tenant.createTime),
     timeCell(tenant.createTime),
-    null,
-    null,
-    null,
+    tenant.placement?.primaryZone ?? null,
+    tenant.placement?.locality ?? null,
+    tenant.placement?.previousLocality ?? null,
     'MYSQL',
     tenant.status,
     'NO',
@@ -34,7 +29,7 @@ function tenantRow(tenant: TenantInfo): readonly Cell[] {
     tenant.roleEpoch,
     ...scns.map(scn => (sys ? null : scnCell(scn))),
     tenant.logMode,
-    'DISABLED',
+    tenant.placement?.arbitration ?? 'DISABLED',
     null,
     null,
     sys ? 1 : 1001,
@@ -42,59 +37,6 @@ function tenantRow(tenant: TenantInfo): readonly Cell[] {
     'MAXIMUM PERFORMANCE',
   ];
 }
-
-function logStatRow(tenant: TenantInfo, server: ServerRow | null): readonly Cell[] {
-  const { log } = tenant;
-  const member = server === null ? null : `${server.ip}:${server.rpcPort}:1`;
-  return [
-    tenant.tenantId,
-    streamOf(tenant),
-    ...serverCells(server),
-    'LEADER',
-    log.proposalId,
-    null,
-    log.accessMode,
-    member,
-    1,
-    'YES',
-    tenant.applied.checkpointLsn,
-    log.beginLsn,
-    null,
-    log.endLsn,
-    scnCell(log.endScn),
-    log.endLsn,
-    scnCell(log.endScn),
-    '',
-    '',
-    '',
-  ];
-}
-
-const logStatColumns = [
-  'TENANT_ID BIGINT',
-  'LS_ID BIGINT',
-  'SVR_IP VARCHAR(46)',
-  'SVR_PORT BIGINT',
-  'ROLE VARCHAR(32)',
-  'PROPOSAL_ID BIGINT',
-  'CONFIG_VERSION VARCHAR(128)',
-  'ACCESS_MODE VARCHAR(32)',
-  'PAXOS_MEMBER_LIST VARCHAR(1024)',
-  'PAXOS_REPLICA_NUM BIGINT',
-  'IN_SYNC VARCHAR(3)',
-  'BASE_LSN BIGINT',
-  'BEGIN_LSN BIGINT',
-  'BEGIN_SCN BIGINT',
-  'END_LSN BIGINT',
-  'END_SCN BIGINT',
-  'MAX_LSN BIGINT',
-  'MAX_SCN BIGINT',
-  'ARBITRATION_MEMBER VARCHAR(128)',
-  'DEGRADED_LIST VARCHAR(1024)',
-  'LEARNER_LIST VARCHAR(1024)',
-];
-const logStatRows = ({ tenants, server }: ViewInput): readonly (readonly Cell[])[] =>
-  tenants.map(tenant => logStatRow(tenant, server));
 
 const processColumns = [
   'ID BIGINT',
@@ -160,8 +102,6 @@ export const tenantViews: readonly ViewDefinition[] = [
     ],
     rows: ({ tenants }) => tenants.map(tenantRow),
   },
-  { name: 'GV$OB_LOG_STAT', perTenant: false, columns: logStatColumns, rows: logStatRows },
-  { name: 'V$OB_LOG_STAT', perTenant: false, columns: logStatColumns, rows: logStatRows },
   {
     name: 'DBA_OB_LS',
     perTenant: true,
@@ -186,7 +126,7 @@ export const tenantViews: readonly ViewDefinition[] = [
           : tenant.status === 'CREATING'
             ? 'CREATING'
             : 'NORMAL',
-        null,
+        tenant.placement?.primaryZone ?? null,
         null,
         null,
         null,
@@ -209,74 +149,8 @@ export const tenantViews: readonly ViewDefinition[] = [
     rows: ({ tenants }) =>
       tenants.map(tenant => [tenant.tenantId, streamOf(tenant), null, 'NORMAL', '', null]),
   },
-  {
-    name: 'DBA_OB_ACCESS_POINT',
-    perTenant: false,
-    columns: ['TENANT_ID BIGINT', 'TENANT_NAME VARCHAR(128)', 'SVR_IP VARCHAR(46)', 'SQL_PORT BIGINT'],
-    rows: ({ tenants, server }) =>
-      server === null ? [] : tenants.map(tenant => [tenant.tenantId, tenant.name, server.ip, server.sqlPort]),
-  },
-  {
-    name: 'DBA_OB_SERVERS',
-    perTenant: false,
-    columns: [
-      'SVR_IP VARCHAR(46)',
-      'SVR_PORT BIGINT',
-      'ID BIGINT',
-      'ZONE VARCHAR(128)',
-      'SQL_PORT BIGINT',
-      'WITH_ROOTSERVER VARCHAR(3)',
-      'STATUS VARCHAR(64)',
-      'START_SERVICE_TIME TIMESTAMP(6)',
-      'STOP_TIME TIMESTAMP(6)',
-      'BLOCK_MIGRATE_IN_TIME TIMESTAMP(6)',
-      'CREATE_TIME TIMESTAMP(6)',
-      'MODIFY_TIME TIMESTAMP(6)',
-      'BUILD_VERSION VARCHAR(256)',
-    ],
-    rows: ({ server }) =>
-      server === null
-        ? []
-        : [
-            [
-              server.ip,
-              server.rpcPort,
-              1,
-              server.zone,
-              server.sqlPort,
-              'YES',
-              'ACTIVE',
-              timeCell(server.startTime),
-              null,
-              null,
-              null,
-              null,
-              server.version,
-            ],
-          ],
-  },
   { name: 'GV$OB_PROCESSLIST', perTenant: false, columns: processColumns, rows: processRows },
   { name: 'V$OB_PROCESSLIST', perTenant: false, columns: processColumns, rows: processRows },
-  {
-    name: 'GV$OB_PARAMETERS',
-    perTenant: false,
-    columns: [
-      'SVR_IP VARCHAR(46)',
-      'SVR_PORT BIGINT',
-      'ZONE VARCHAR(128)',
-      'SCOPE VARCHAR(32)',
-      'TENANT_ID BIGINT',
-      'NAME VARCHAR(256)',
-      'DATA_TYPE VARCHAR(256)',
-      'VALUE VARCHAR(4096)',
-      'INFO VARCHAR(4096)',
-      'SECTION VARCHAR(1024)',
-      'EDIT_LEVEL VARCHAR(1024)',
-      'DEFAULT_VALUE VARCHAR(4096)',
-      'ISDEFAULT VARCHAR(3)',
-    ],
-    rows: () => [],
-  },
   {
     name: 'DBA_OB_TENANT_EVENT_HISTORY',
     perTenant: true,

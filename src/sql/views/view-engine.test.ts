@@ -1,15 +1,34 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { DialectSession } from '../../../test/support/dialect-session.ts';
 import { tenantInfo } from '../../../test/support/tenant-info.ts';
-import { lsn, scn, tenantId, wallMicros } from '../../base/scalars.ts';
-import type { Operations, TenantInfo } from '../../cluster/operations.ts';
+import { lsn, nodeId, scn, tenantId, wallMicros } from '../../base/scalars.ts';
+import type {
+  ArbitrationInfo,
+  ClusterInfo,
+  ServerEventInfo,
+  ServerOperations,
+  TenantJob,
+} from '../../cluster/cluster-operations.ts';
+import type { TenantInfo } from '../../cluster/operations.ts';
 import { type Clock, nodeClock } from '../../platform/clock.ts';
 import type { Cell } from '../../tenant/engine.ts';
 import type { RowsAnswer, SessionRow, ViewContext } from '../plan.ts';
 import { viewTables } from './view-definitions.ts';
 import { ViewEngine } from './view-engine.ts';
 
-const shop = tenantInfo({ tenantId: tenantId(1002), name: 'shop', role: 'PRIMARY' });
+const shop = tenantInfo({
+  tenantId: tenantId(1002),
+  name: 'shop',
+  role: 'PRIMARY',
+  placement: {
+    locality: 'FULL{1}@z1',
+    previousLocality: null,
+    primaryZone: 'z1',
+    arbitration: 'ENABLED',
+    leader: '10.0.0.1:2885',
+    leaderSql: '10.0.0.1:2881',
+  },
+});
 const copy = tenantInfo({
   tenantId: tenantId(1003),
   name: 'copy',
@@ -55,11 +74,152 @@ const sessions: SessionRow[] = ['shop', 'copy'].map((tenant, index) => ({
   seconds: 0,
   inTransaction: false,
 }));
+const server = (index: number, differences: object = {}) => ({
+  id: index,
+  nodeId: nodeId(`n${index}`),
+  address: `10.0.0.${index}:2885`,
+  zone: `z${index}`,
+  region: 'south',
+  status: 'ACTIVE',
+  stopTime: null,
+  createTime: wallMicros(1_700_000_000_000_000),
+  startTime: wallMicros(1_700_000_000_000_000),
+  version: '1',
+  sqlAddress: `10.0.0.${index}:2881`,
+  peerAddress: null,
+  httpAddress: null,
+  isRoot: index === 2,
+  ...differences,
+});
+const replica = (index: number, role: 'LEADER' | 'FOLLOWER', differences: object = {}) => ({
+  tenantId: tenantId(1002),
+  stream: 1001,
+  nodeId: nodeId(`n${index}`),
+  role,
+  type: 'FULL',
+  leader: nodeId('n1'),
+  proposalId: 7,
+  configVersion: { proposalId: 7, sequence: 3 },
+  accessMode: 'APPEND',
+  members: [nodeId('n1'), nodeId('n2')],
+  learners: [nodeId('n3')],
+  degraded: [],
+  arbiter: nodeId('z-arbiter'),
+  isImpaired: false,
+  baseLsn: lsn(1),
+  beginLsn: lsn(2),
+  endLsn: lsn(3),
+  endScn: scn(1_700_000_000_000_000),
+  maxLsn: lsn(4),
+  maxScn: scn(1_700_000_000_000_001),
+  ...differences,
+});
+const cluster = {
+  clusterId: 'c',
+  clusterName: 'cluster',
+  self: nodeId('n2'),
+  servers: [
+    server(1),
+    server(2),
+    server(3, { status: 'INACTIVE', zone: 'z2', stopTime: wallMicros(1_700_000_000_000_000) }),
+  ],
+  tenants: [
+    {
+      tenantId: tenantId(1002),
+      name: 'shop',
+      status: 'NORMAL',
+      locality: 'FULL{1}@z1',
+      previousLocality: null,
+      primaryZone: 'z1',
+      replicas: [1, 2, 3].map(index => ({ nodeId: nodeId(`n${index}`), type: 'FULL' })),
+    },
+  ],
+  replicas: [
+    replica(1, 'LEADER'),
+    replica(2, 'FOLLOWER'),
+    replica(3, 'FOLLOWER', { type: 'READONLY', endScn: scn(1_699_999_990_000_000) }),
+    replica(1, 'LEADER', { tenantId: tenantId(1), stream: 1 }),
+  ],
+  silent: [],
+  problem: null,
+  arbiter: { nodeId: nodeId('z-arbiter'), address: '10.0.9.1:2887' },
+} as unknown as ClusterInfo;
+const jobs: TenantJob[] = [1002, 1003].map((id, index) => ({
+  id: index + 1,
+  tenantId: tenantId(id),
+  tenant: 't',
+  type: 'ALTER_TENANT_LOCALITY',
+  status: index === 0 ? 'INPROGRESS' : 'SUCCESS',
+  previousLocality: 'FULL{1}@z1',
+  locality: 'FULL{1}@z2',
+  detail: index === 0 ? 'adding a learner on node n2' : '',
+  startTime: wallMicros(1_700_000_000_000_000),
+  modifyTime: wallMicros(1_700_000_000_000_000),
+}));
+const arbitration: ArbitrationInfo = {
+  service: {
+    address: '10.0.9.1:2887',
+    nodeId: nodeId('z-arbiter'),
+    previousAddress: '10.0.9.2:2887',
+    createTime: wallMicros(1_700_000_000_000_000),
+    modifyTime: wallMicros(1_700_000_000_000_000),
+  },
+  problem: null,
+  policy: 'CLUSTER_POLICY',
+  tenants: [1, 1002].map(id => ({
+    tenantId: tenantId(id),
+    tenant: id === 1 ? 'sys' : 'shop',
+    state: 'ENABLED',
+    timeoutMs: id === 1 ? 5_000 : 3_500,
+    detail: '',
+  })),
+  tasks: (['SUCCESS', 'INPROGRESS'] as const).map((status, index) => ({
+    id: index + 1,
+    tenantId: tenantId(1002 - 1001 * index),
+    tenant: 'shop',
+    type: 'ADD REPLICA',
+    status,
+    service: '10.0.9.1:2887',
+    detail: 'setting the arbiter',
+    startTime: wallMicros(1_700_000_000_000_000),
+    modifyTime: wallMicros(1_700_000_000_000_000),
+  })),
+  servers: [
+    { nodeId: nodeId('n1'), status: 'ACTIVE' },
+    { nodeId: nodeId('n2'), status: 'INACTIVE' },
+  ],
+  streams: [
+    {
+      tenantId: tenantId(1002),
+      stream: 1001,
+      proposalId: 7,
+      configVersion: { proposalId: 7, sequence: 3 },
+      accessMode: 'APPEND',
+      members: [nodeId('n1')],
+      degraded: [nodeId('n2')],
+      arbiter: nodeId('z-arbiter'),
+    },
+  ],
+};
+const events: ServerEventInfo[] = [
+  {
+    time: 1_700_000_000_000_000,
+    address: '10.0.0.1:2885',
+    tenantId: tenantId(1002),
+    module: 'ARBITRATION',
+    event: 'DEGRADE',
+    detail: { replica: 'n2', verdict: 'dead' },
+  },
+];
 const operations = {
+  arbitration: () => Promise.resolve(arbitration),
+  serverEvents: () => Promise.resolve(events),
+  cluster: () => Promise.resolve(cluster),
+  tenantJobs: () => Promise.resolve(jobs),
   tenants: () => Promise.resolve(everyone),
   tenant: (name: string) => Promise.resolve(everyone.find(tenant => tenant.name === name) as TenantInfo),
   lossCertificate: () => Promise.resolve(null),
-} as unknown as Operations;
+} as unknown as ServerOperations;
 
 let engine: ViewEngine;
 const open = (): ViewEngine =>
@@ -109,6 +269,56 @@ test('the sys tenant sees every tenant, a user tenant only itself', async () => 
   const query = 'SELECT TENANT_NAME FROM oceanbase.DBA_OB_TENANTS ORDER BY TENANT_ID';
   expect((await ask('sys', query)).rows).toEqual([['sys'], ['shop'], ['copy'], ['kept']]);
   expect((await ask('shop', query)).rows).toEqual([['shop']]);
+});
+
+test('the arbitration service is shown: the arbiter, how servers see it, what it remembers, what was degraded', async () => {
+  const rowsOf = async (tenant: string, query: string) => (await ask(tenant, query)).rows;
+  expect(
+    await rowsOf(
+      'sys',
+      'SELECT ARBITRATION_SERVICE_KEY, ARBITRATION_SERVICE, PREVIOUS_ARBITRATION_SERVICE, TYPE FROM oceanbase.DBA_OB_ARBITRATION_SERVICE',
+    ),
+  ).toEqual([['default', '10.0.9.1:2887', '10.0.9.2:2887', 'ADDR']]);
+  expect(
+    await rowsOf('sys', 'SELECT SVR_IP, STATUS FROM oceanbase.GV$OB_ARBITRATION_SERVICE_STATUS ORDER BY 1'),
+  ).toEqual([
+    ['10.0.0.1', 'ACTIVE'],
+    ['10.0.0.2', 'INACTIVE'],
+  ]);
+  const members =
+    'SELECT TENANT_ID, LS_ID, SVR_IP, PAXOS_REPLICA_NUM, ARBITRATION_MEMBER, DEGRADED_LIST FROM oceanbase.GV$OB_ARBITRATION_MEMBER_INFO';
+  const row = [1002, 1001, '10.0.9.1', 2, '10.0.9.1:2887', '10.0.0.2:2885:1'];
+  expect(await rowsOf('shop', members)).toEqual([row]);
+  expect(await rowsOf('copy', members)).toEqual([]);
+  expect(
+    await rowsOf(
+      'shop',
+      "SELECT ARBITRATION_MEMBER, DEGRADED_LIST, PAXOS_REPLICA_NUM FROM oceanbase.GV$OB_LOG_STAT WHERE ROLE = 'LEADER'",
+    ),
+  ).toEqual([['10.0.9.1:2887', '', 2]]);
+  expect(
+    await rowsOf('sys', 'SELECT ARBITRATION_SERVICE_STATUS FROM oceanbase.DBA_OB_TENANTS ORDER BY TENANT_ID'),
+  ).toEqual([['DISABLED'], ['ENABLED'], ['DISABLED'], ['DISABLED']]);
+  expect(await rowsOf('sys', 'SELECT TASK_ID FROM oceanbase.CDB_OB_LS_ARB_REPLICA_TASKS')).toEqual([[2]]);
+  expect(await rowsOf('shop', 'SELECT RESULT FROM oceanbase.DBA_OB_LS_ARB_REPLICA_TASK_HISTORY')).toEqual([
+    ['SUCCESS'],
+  ]);
+  expect(
+    await rowsOf(
+      'sys',
+      'SELECT SVR_IP, MODULE, EVENT, NAME1, VALUE1, NAME2, VALUE2 FROM oceanbase.DBA_OB_SERVER_EVENT_HISTORY',
+    ),
+  ).toEqual([['10.0.0.1', 'ARBITRATION', 'DEGRADE', 'TENANT_ID', '1002', 'REPLICA', 'n2']]);
+  expect(await rowsOf('shop', 'SELECT * FROM oceanbase.DBA_OB_SERVER_EVENT_HISTORY')).toEqual([]);
+  expect(
+    await rowsOf(
+      'shop',
+      "SELECT NAME, VALUE, ISDEFAULT FROM oceanbase.GV$OB_PARAMETERS WHERE SVR_IP = '10.0.0.1' ORDER BY NAME",
+    ),
+  ).toEqual([
+    ['arbitration_degradation_policy', 'CLUSTER_POLICY', 'NO'],
+    ['arbitration_timeout', '3500ms', 'NO'],
+  ]);
 });
 
 test('rows of one session are gone before the next one asks', async () => {
@@ -166,6 +376,66 @@ test('the archive views tell destination, round and progress', async () => {
   expect(
     (await ask('sys', 'SELECT TENANT_ID, SYNCHRONIZED FROM oceanbase.V$OB_ARCHIVE_DEST_STATUS')).rows,
   ).toEqual([[1004, 'YES']]);
+});
+
+test('the log of every replica is shown, with who takes part', async () => {
+  const stat =
+    'SELECT TENANT_ID, SVR_IP, SVR_PORT, ROLE, IN_SYNC, PAXOS_REPLICA_NUM FROM oceanbase.GV$OB_LOG_STAT ORDER BY 1, 2';
+  expect((await ask('sys', stat)).rows).toEqual([
+    [1, '10.0.0.1', 2885, 'LEADER', 'YES', 2],
+    [1002, '10.0.0.1', 2885, 'LEADER', 'YES', 2],
+    [1002, '10.0.0.2', 2885, 'FOLLOWER', 'YES', 2],
+    [1002, '10.0.0.3', 2885, 'FOLLOWER', 'NO', 2],
+  ]);
+  const lists =
+    'SELECT CONFIG_VERSION, PAXOS_MEMBER_LIST, LEARNER_LIST, BASE_LSN, BEGIN_LSN, END_LSN, MAX_LSN, MAX_SCN FROM oceanbase.V$OB_LOG_STAT';
+  expect((await ask('shop', lists)).rows).toEqual([
+    [
+      '{proposal_id:7, config_seq:3}',
+      '10.0.0.1:2885:1,10.0.0.2:2885:1',
+      '10.0.0.3:2885:1',
+      1,
+      2,
+      3,
+      4,
+      1_700_000_000_000_001,
+    ],
+  ]);
+  expect((await ask('copy', 'SELECT count(*) FROM oceanbase.GV$OB_LOG_STAT')).rows).toEqual([[0]]);
+});
+
+test('where replicas are and who leads is told of the own tenant, and of all to sys', async () => {
+  const own =
+    'SELECT LS_ID, SVR_IP, SQL_PORT, ZONE, ROLE, REPLICA_TYPE FROM oceanbase.DBA_OB_LS_LOCATIONS ORDER BY 2';
+  expect((await ask('shop', own)).rows).toEqual([
+    [1001, '10.0.0.1', 2881, 'z1', 'LEADER', 'FULL'],
+    [1001, '10.0.0.2', 2881, 'z2', 'FOLLOWER', 'FULL'],
+    [1001, '10.0.0.3', 2881, 'z2', 'FOLLOWER', 'READONLY'],
+  ]);
+  expect((await ask('sys', own)).rows).toHaveLength(1);
+  expect((await ask('sys', 'SELECT count(*) FROM oceanbase.CDB_OB_LS_LOCATIONS')).rows).toEqual([[4]]);
+  const place = 'SELECT PRIMARY_ZONE, LOCALITY, PREVIOUS_LOCALITY FROM oceanbase.DBA_OB_TENANTS';
+  expect((await ask('shop', place)).rows).toEqual([['z1', 'FULL{1}@z1', null]]);
+});
+
+test('servers, zones and tasks are shown as the root service has them', async () => {
+  const servers =
+    'SELECT SVR_IP, ID, ZONE, WITH_ROOTSERVER, STATUS, STOP_TIME FROM oceanbase.DBA_OB_SERVERS ORDER BY ID';
+  expect((await ask('sys', servers)).rows).toEqual([
+    ['10.0.0.1', 1, 'z1', 'NO', 'ACTIVE', null],
+    ['10.0.0.2', 2, 'z2', 'YES', 'ACTIVE', null],
+    ['10.0.0.3', 3, 'z2', 'NO', 'INACTIVE', '2023-11-14 22:13:20.000000'],
+  ]);
+  expect((await ask('sys', 'SELECT ZONE, REGION FROM oceanbase.DBA_OB_ZONES')).rows).toEqual([
+    ['z1', 'south'],
+    ['z2', 'south'],
+  ]);
+  expect((await ask('sys', 'SELECT count(*) FROM oceanbase.GV$OB_SERVERS')).rows).toEqual([[2]]);
+  const tasks = 'SELECT JOB_ID, JOB_STATUS, PROGRESS, EXTRA_INFO FROM oceanbase.DBA_OB_TENANT_JOBS';
+  expect((await ask('shop', tasks)).rows).toEqual([
+    [1, 'INPROGRESS', 0, "FROM: 'FULL{1}@z1', TO: 'FULL{1}@z2': adding a learner on node n2"],
+  ]);
+  expect((await ask('sys', tasks)).rows).toHaveLength(2);
 });
 
 test.each([...viewTables.values()].map(table => table.name))('%s can be read whole', async name => {

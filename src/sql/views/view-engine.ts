@@ -2,15 +2,19 @@
  * Runs queries over the oceanbase.* views: collects the rows the session may see, and has the view thread answer. The thread starts with the
  * first query. One that does not answer in time is given up (SQLite cannot be interrupted) and replaced; too many given up refuse new queries.
  */
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { ObError, reviveError } from '../../base/errors.ts';
 import { viewQueriesWaitingMax, viewThreadsGivenUpMax } from '../../base/limits.ts';
 import type { LossCertificate, TenantInfo } from '../../cluster/operations.ts';
+import { type TenantId, tenantId } from '../../base/scalars.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
+import { startThread } from '../../platform/thread.ts';
 import type { Cell } from '../../tenant/engine.ts';
 import type { RowsAnswer, ViewContext } from '../plan.ts';
 import { type ServerRow, type ViewInput, type ViewTable, viewTables } from './view-definitions.ts';
 import type { ViewReply, ViewRequest } from './view-messages.ts';
+
+const sysTenantId = tenantId(1);
 
 export interface ViewEngineOptions {
   readonly clock: Clock;
@@ -81,11 +85,7 @@ export class ViewEngine {
   }
 
   #openWorker(): Worker {
-    const url = new URL(
-      import.meta.url.endsWith('.ts') ? './view-worker.ts' : './view-worker.js',
-      import.meta.url,
-    );
-    const worker = new Worker(url, { name: 'views' });
+    const worker = startThread('./view-worker', import.meta.url, { name: 'views' });
     worker.unref();
     worker.on('message', (reply: ViewReply) => {
       if (worker === this.#worker) this.#onReply(reply);
@@ -139,13 +139,63 @@ async function viewInput(
   context: ViewContext,
   server: ServerRow | null,
 ): Promise<ViewInput> {
-  if (named.length === 0) return { tenants: [], sessions: [], server, certificates: [] };
+  if (named.length === 0)
+    return {
+      tenants: [],
+      sessions: [],
+      server,
+      certificates: [],
+      cluster: null,
+      jobs: [],
+      arbitration: null,
+      events: [],
+    };
   const { operations } = context;
-  const tenants = context.sys ? await operations.tenants() : [await operations.tenant(context.tenant)];
+  const tenants = await tenantsFor(named, context);
   const wantsCertificates = named.some(table => table.name === 'DBA_OB_LOSS_CERTIFICATES');
   const certificates = wantsCertificates ? await certificatesOf(tenants, context) : [];
   const sessions = context.sessions().filter(session => context.sys || session.tenant === context.tenant);
-  return { tenants, sessions, server, certificates };
+  const cluster = named.some(({ needs }) => needs === 'cluster') ? await operations.cluster() : null;
+  const jobs = named.some(({ needs }) => needs === 'jobs') ? await operations.tenantJobs() : [];
+  const wantsArbitration = named.some(({ needsArbitration }) => needsArbitration);
+  const arbitration = wantsArbitration ? await operations.arbitration() : null;
+  const events = named.some(({ needs }) => needs === 'events') ? await operations.serverEvents() : [];
+  const input = { tenants, sessions, server, certificates, cluster, jobs, arbitration, events };
+  return context.sys ? input : ofTenant(input, tenants[0]?.tenantId);
+}
+
+/** Views of the cluster alone need no word from every tenant's leader. */
+function tenantsFor(named: readonly ViewTable[], { sys, tenant, operations }: ViewContext) {
+  if (!sys) return operations.tenant(tenant).then(info => [info]);
+  return named.every(({ needs }) => needs !== null) ? Promise.resolve([]) : operations.tenants();
+}
+
+/** What the session of one tenant may see of it. */
+function ofTenant(input: ViewInput, id: TenantId | undefined): ViewInput {
+  const { cluster, jobs, arbitration, events } = input;
+  const isOwn = ({ tenantId }: { readonly tenantId: TenantId }): boolean => tenantId === id;
+  return {
+    ...input,
+    cluster:
+      cluster === null
+        ? null
+        : {
+            ...cluster,
+            tenants: cluster.tenants.filter(isOwn),
+            replicas: cluster.replicas.filter(isOwn),
+          },
+    jobs: jobs.filter(isOwn),
+    arbitration:
+      arbitration === null
+        ? null
+        : {
+            ...arbitration,
+            tenants: arbitration.tenants.filter(isOwn),
+            tasks: arbitration.tasks.filter(isOwn),
+            streams: arbitration.streams.filter(isOwn),
+          },
+    events: events.filter(isOwn),
+  };
 }
 
 async function certificatesOf(
@@ -160,7 +210,8 @@ async function certificatesOf(
   return found;
 }
 
-const inputFor = (table: ViewTable, input: ViewInput, context: ViewContext): ViewInput =>
-  table.ownOnly
-    ? { ...input, tenants: input.tenants.filter(tenant => tenant.name === context.tenant) }
-    : input;
+function inputFor(table: ViewTable, input: ViewInput, context: ViewContext): ViewInput {
+  if (!table.ownOnly) return input;
+  const tenants = input.tenants.filter(tenant => tenant.name === context.tenant);
+  return { ...ofTenant(input, context.sys ? sysTenantId : tenants[0]?.tenantId), tenants };
+}

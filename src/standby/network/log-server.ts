@@ -262,7 +262,7 @@ export class LogServer {
       );
       tenant.epochSeen(hello.knownEpoch, peer);
     }
-    tenant.peerSeen(peer, { kind: 'keys', user: hello.user, ...accepted.keys });
+    const isKnown = tenant.peerSeen(peer, { kind: 'keys', user: hello.user, ...accepted.keys });
     const session = new ServerSession({
       channel,
       peer,
@@ -274,6 +274,7 @@ export class LogServer {
       enterSnapshot: () => this.#enterSnapshot(),
       onFatal: this.#options.onFatal,
     });
+    isKnown.catch((error: unknown) => session.refuse(error));
     return { kind: 'done', session };
   }
 

@@ -6,10 +6,11 @@
  * The first bad byte ends the connection; nothing that was not verified reaches the listener. Never throws for what the
  * other end does.
  */
-import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { assert } from '../../base/assert.ts';
 import { isObError, ObError } from '../../base/errors.ts';
 import { FrameReader, encodeFrameHeader } from '../../codec/frame.ts';
+import { FrameSeal, frameSealBytes } from '../../codec/frame-seal.ts';
 import {
   decodePeerMessage,
   encodePeerMessage,
@@ -19,30 +20,6 @@ import {
 } from '../../codec/peer-message.ts';
 import type { Connection } from '../../platform/net.ts';
 import type { ChannelKeys } from './handshake.ts';
-
-const macBytes = 16;
-
-/** One direction's MAC: a key and the number of the next frame. */
-class FrameSeal {
-  readonly #key: KeyObject;
-  #next = 0;
-
-  constructor(key: Uint8Array) {
-    this.#key = createSecretKey(key);
-  }
-
-  /** The MAC of the next frame of this direction. */
-  next(type: number, payload: readonly Uint8Array[]): Buffer {
-    const head = Buffer.allocUnsafe(9);
-    head.writeUInt32LE(this.#next >>> 0, 0);
-    head.writeUInt32LE(Math.floor(this.#next / 0x1_0000_0000), 4);
-    head.writeUInt8(type, 8);
-    this.#next += 1;
-    const mac = createHmac('sha256', this.#key).update(head);
-    for (const part of payload) mac.update(part);
-    return mac.digest().subarray(0, macBytes);
-  }
-}
 
 export interface PeerChannelEvents {
   /** `payload` is what `message` was decoded from, without the MAC */
@@ -70,7 +47,7 @@ export class PeerChannel {
     this.#reader = new FrameReader(type => {
       const limit = peerPayloadBytesMax(type);
       if (this.#receiving === undefined) return isHandshakeType(type) ? limit : undefined;
-      return limit === undefined ? undefined : limit + macBytes;
+      return limit === undefined ? undefined : limit + frameSealBytes;
     });
     connection.onData(bytes => this.#received(bytes));
     connection.onClose(error =>
@@ -163,9 +140,9 @@ export class PeerChannel {
     if (frame.kind === 'problem') return this.#broken(frame.what);
     let payload = frame.payload;
     if (this.#receiving !== undefined) {
-      if (payload.length < macBytes) return this.#broken('a frame without a MAC');
-      const mac = payload.subarray(payload.length - macBytes);
-      payload = payload.subarray(0, payload.length - macBytes);
+      if (payload.length < frameSealBytes) return this.#broken('a frame without a MAC');
+      const mac = payload.subarray(payload.length - frameSealBytes);
+      payload = payload.subarray(0, payload.length - frameSealBytes);
       if (!timingSafeEqual(mac, this.#receiving.next(frame.type, [payload]))) {
         return this.#broken('a frame that fails its authentication');
       }

@@ -50,8 +50,11 @@ export interface PeerTenant {
   control(op: string, body: unknown, peer: PeerIdentity): Promise<unknown>;
   /** The peer knows of a role epoch above this tenant's: another site has been opened. */
   epochSeen(epoch: RoleEpoch, peer: PeerIdentity): void;
-  /** The peer logged in; with the keys this site can log in there (the users are the same, the database is physical). */
-  peerSeen(peer: PeerIdentity, credential: Extract<PeerCredential, { kind: 'keys' }>): void;
+  /**
+   * The peer logged in; with the keys this site can log in there (the users are the same, the database is physical). Rejects
+   * when it may not follow: nobody would ask it whether it was promoted.
+   */
+  peerSeen(peer: PeerIdentity, credential: Extract<PeerCredential, { kind: 'keys' }>): Promise<void>;
 }
 
 export interface PeerDirectory {

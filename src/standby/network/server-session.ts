@@ -41,6 +41,7 @@ export class ServerSession implements FollowerSession {
   #starting = false;
   #requests = 0;
   #closed = false;
+  #refusal: { readonly error: unknown } | null = null;
   #watch: Timer | null = null;
   #heardAt: number;
   #heardBytes = 0;
@@ -86,6 +87,13 @@ export class ServerSession implements FollowerSession {
   dismiss(why: string): void {
     const { channel } = this.#options;
     channel.close(new ObError('OBS_PEER_CLOSED', { address: channel.remoteAddress, why }));
+  }
+
+  /** It may not follow. What else it asks is answered: it may be the one who tells of a newer epoch. */
+  refuse(error: unknown): void {
+    this.#refusal = { error };
+    if (this.#subscription !== null)
+      this.dismiss(error instanceof Error ? error.message : 'it may not follow');
   }
 
   closed(): void {
@@ -140,6 +148,7 @@ export class ServerSession implements FollowerSession {
         throw new ObError('OBS_STANDBY_SOURCE_STALE', { source, theirs: epoch, known: peer.knownEpoch });
       }
       await assertContinues(log, message.from, message.proposalHistory, source);
+      if (this.#refusal !== null) throw this.#refusal.error;
     } finally {
       this.#starting = false;
     }

@@ -11,7 +11,7 @@ import { assert } from '../../base/assert.ts';
 import { pageImageBytesMax } from '../../base/limits.ts';
 import { type DecodedRedo, type RedoVisitor, visitRedoPages } from '../../codec/redo.ts';
 import { PageTable } from './page-table.ts';
-import { type WordBuffer, wordBuffer } from './word-buffer.ts';
+import { type WordBuffer, wordBuffer } from '../../codec/word-buffer.ts';
 
 export interface PageImageOwner {
   /** Reads the page's last image into `into[at, at + pageBytes)`; the page is in no slot. */

@@ -5,7 +5,7 @@
 import { pageReadBytesMax } from '../../base/limits.ts';
 import { RedoEncoder } from '../../codec/redo.ts';
 import { ImageCache } from './image-cache.ts';
-import { type WordBuffer, wordBuffer } from './word-buffer.ts';
+import { type WordBuffer, wordBuffer } from '../../codec/word-buffer.ts';
 
 const pageBytesMax = 65_536;
 const frameHeaderBytes = 24;

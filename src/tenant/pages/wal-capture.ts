@@ -8,10 +8,15 @@
  * What must never happen is a commit that is not captured: a difference to an image the log does not have would
  * corrupt every standby. SQLite counts its commits in the wal-index; the count must have grown by exactly the commit
  * frames seen, else capture throws OBS_TENANT_CAPTURE_LOST and this replica must stop leading.
+ *
+ * Reading the wal-index costs as much as reading the frames, so it is left out where the frames prove by themselves what was
+ * committed: nothing of this generation of the WAL lay behind the last commit (looked at, not assumed: rollbacks, failed
+ * commits and rewinds leave such frames), and now a commit lies there and again nothing behind it. The count is compared
+ * all the same after some of these, and whenever anything else is found.
  */
 import { assert } from '../../base/assert.ts';
 import { ObError } from '../../base/errors.ts';
-import { pageReadBytesMax } from '../../base/limits.ts';
+import { pageReadBytesMax, provenFramesMax, uncountedCapturesMax } from '../../base/limits.ts';
 import type { DatabaseFiles } from './database-files.ts';
 import { PageTable } from './page-table.ts';
 import { threadScratch } from './scratch.ts';
@@ -19,7 +24,7 @@ import { frameHeaderBytes, framePosition, readUint32BigEndian, type WalMark } fr
 import { WalIndexHeader } from './wal-index-header.ts';
 
 export interface CapturedCommit {
-  /** the redo body; parts of at most `redoPartBytesMax`, each with memory of its own */
+  /** the redo body; parts of at most `redoPartBytesMax`, little ones in memory that they share */
   readonly parts: readonly Uint8Array<ArrayBuffer>[];
   /** length of the redo body */
   readonly bytes: number;
@@ -52,6 +57,12 @@ export class WalCapture {
   #imageKey = threadScratch().images.newKey();
   #position: WalMark;
   #change: number;
+  /** no frame of this generation lies behind `#position`, or none did before the writer went on */
+  #endsClean = false;
+  /** captures since the count of commits was compared */
+  #uncounted = 0;
+  /** frames of the last commit that was counted: as many are read of the next ones */
+  #frames = 1;
 
   /** Starts after the last commit in the WAL: a new leader. Call between transactions of the writer. */
   constructor(files: DatabaseFiles) {
@@ -79,6 +90,7 @@ export class WalCapture {
     this.#header.read();
     this.#position = this.#header.mark();
     this.#change = this.#header.change;
+    this.#endsClean = false;
   }
 
   /** After `rewindWal` went back to `mark`: pages it took back are logged whole at their next change. */
@@ -93,6 +105,7 @@ export class WalCapture {
     this.#logged.cut(mark.databasePages);
     this.#position = mark;
     this.#change = this.#header.change;
+    this.#endsClean = false;
   }
 
   /**
@@ -100,6 +113,48 @@ export class WalCapture {
    * was. Call after every statement that may have committed, while no transaction of the writer is open.
    */
   capture(transactions: number): CapturedCommit | undefined {
+    const isProven = this.#endsClean && this.#uncounted < uncountedCapturesMax;
+    return (isProven ? this.#captureNext(transactions) : undefined) ?? this.#captureCounted(transactions);
+  }
+
+  /** A commit failed: it may have written all its frames, and nobody will ever see them. */
+  commitFailed(): void {
+    this.#endsClean = false;
+  }
+
+  /** The one commit that the frames prove; undefined: they do not, and nothing was done. */
+  #captureNext(transactions: number): CapturedCommit | undefined {
+    const { frameBytes, pageBytes } = this.#files;
+    const { encoder, frames } = threadScratch();
+    const start = this.#position;
+    const wanted = this.#frames;
+    const got = this.#files.readWal(
+      frames.bytes,
+      0,
+      wanted * frameBytes + frameHeaderBytes,
+      framePosition(start.frame + 1, frameBytes),
+    );
+    let count = 0;
+    let databasePages = 0;
+    while (databasePages === 0) {
+      const at = count * frameBytes;
+      if (count === wanted || at + frameBytes > got || !this.#isOfGeneration(at)) return undefined;
+      databasePages = readUint32BigEndian(frames.bytes, at + 4);
+      count++;
+    }
+    const behind = count * frameBytes;
+    if (behind + frameHeaderBytes <= got && this.#isOfGeneration(behind)) return undefined;
+    if (databasePages < start.databasePages) return undefined;
+    encoder.begin(pageBytes);
+    const last = start.frame + count;
+    this.#encodeFrames(start.frame + 1, count, { lastFrame: last, databasePages, keptPages: databasePages });
+    this.#uncounted++;
+    this.#change = (this.#change + 1) >>> 0;
+    const { salt1, salt2 } = start;
+    return this.#captured(transactions, { salt1, salt2, frame: last, databasePages }, 1);
+  }
+
+  #captureCounted(transactions: number): CapturedCommit | undefined {
     const header = this.#header;
     header.read();
     this.#followRestart();
@@ -112,8 +167,7 @@ export class WalCapture {
     }
     if (end.frame < start.frame) throw this.#lost(`the WAL went back from ${start.frame} to ${end.frame}`);
     const spans = commits === 1 ? [wholeSpan(end)] : this.#findCommits(start.frame, end, commits);
-    const { encoder } = threadScratch();
-    encoder.begin(this.#files.pageBytes);
+    threadScratch().encoder.begin(this.#files.pageBytes);
     let first = start.frame + 1;
     let databasePages = start.databasePages;
     for (const span of spans) {
@@ -122,12 +176,42 @@ export class WalCapture {
       databasePages = span.databasePages;
       first = span.lastFrame + 1;
     }
-    const parts = encoder.finish(transactions, databasePages);
-    this.#position = end;
     this.#change = header.change;
+    this.#uncounted = 0;
+    this.#frames = Math.min(end.frame - start.frame, provenFramesMax, this.#framesPerRead);
+    const captured = this.#captured(transactions, end, commits);
+    this.#endsClean = this.#isCleanBehind(end);
+    return captured;
+  }
+
+  /** The record is whole: the next capture begins behind `end`. */
+  #captured(transactions: number, end: WalMark, commits: number): CapturedCommit {
+    const { databasePages } = end;
+    const parts = threadScratch().encoder.finish(transactions, databasePages);
+    const frameStart = this.#position;
+    this.#position = end;
     let bytes = 0;
     for (const part of parts) bytes += part.length;
-    return { parts, bytes, databasePages, commits, frameStart: start, frameEnd: end };
+    return { parts, bytes, databasePages, commits, frameStart, frameEnd: end };
+  }
+
+  /** Nothing that is there could be taken for a commit that is not. */
+  #isCleanBehind(end: WalMark): boolean {
+    const { bytes } = threadScratch().frames;
+    const position = framePosition(end.frame + 1, this.#files.frameBytes);
+    const got = this.#files.readWal(bytes, 0, frameHeaderBytes, position);
+    return got < frameHeaderBytes || !this.#isOfGeneration(0);
+  }
+
+  /** The frame at `at` of the scratch was written since SQLite started this WAL, as far as was seen. */
+  #isOfGeneration(at: number): boolean {
+    const { words } = threadScratch().frames;
+    const { salt1, salt2 } = this.#position;
+    return words[(at >> 2) + 2] === salt1 && words[(at >> 2) + 3] === salt2;
+  }
+
+  get #framesPerRead(): number {
+    return Math.max(1, Math.floor(pageReadBytesMax / this.#files.frameBytes));
   }
 
   /** Other salts: SQLite restarted the WAL, so all of the old one is in the database file. */
@@ -139,34 +223,36 @@ export class WalCapture {
   }
 
   #encodeCommit(first: number, span: CommitSpan): void {
-    const { frameBytes } = this.#files;
-    const logged = this.#logged;
-    const framesPerRead = Math.max(1, Math.floor(pageReadBytesMax / frameBytes));
+    const framesPerRead = this.#framesPerRead;
     for (let from = first; from <= span.lastFrame; from += framesPerRead) {
       const count = Math.min(framesPerRead, span.lastFrame - from + 1);
       this.#readFrames(from, count);
-      for (let index = 0; index < count; index++) {
-        const at = index * frameBytes;
-        const frame = from + index;
-        const pgno = this.#checkFrame(frame, at, frame === span.lastFrame ? span.databasePages : 0);
-        if (pgno > span.keptPages) continue;
-        this.#encodePage(pgno, at + frameHeaderBytes);
-        logged.set(pgno, frame);
-      }
+      this.#encodeFrames(from, count, span);
+    }
+  }
+
+  /** Encodes the `count` frames that the scratch has, the first of which is number `from`. */
+  #encodeFrames(from: number, count: number, span: CommitSpan): void {
+    const { frameBytes } = this.#files;
+    for (let index = 0; index < count; index++) {
+      const at = index * frameBytes;
+      const frame = from + index;
+      const pgno = this.#checkFrame(frame, at, frame === span.lastFrame ? span.databasePages : 0);
+      if (pgno > span.keptPages) continue;
+      this.#encodePage(pgno, at + frameHeaderBytes);
+      this.#logged.set(pgno, frame);
     }
   }
 
   /** Encodes the page at `at` of the scratch against its previous image, if the log has one. */
   #encodePage(pgno: number, at: number): void {
     const { encoder, frames, previous, images } = threadScratch();
-    const { bytes, words } = frames;
     const old = this.#logged.get(pgno);
     const cached = old === 0 ? -1 : images.find(this.#imageKey, pgno);
-    if (cached >= 0) encoder.changedPage(pgno, bytes, words, at, images.memory.words, cached);
-    else if (old !== 0 && this.#readPrevious(pgno, old)) {
-      encoder.changedPage(pgno, bytes, words, at, previous.words, 0);
-    } else encoder.wholePage(pgno, bytes, at);
-    images.put(this.#imageKey, pgno, bytes, at, this.#files.pageBytes);
+    if (cached >= 0) encoder.changedPage(pgno, frames, at, images.memory, cached);
+    else if (old !== 0 && this.#readPrevious(pgno, old)) encoder.changedPage(pgno, frames, at, previous, 0);
+    else encoder.wholePage(pgno, frames.bytes, at);
+    images.put(this.#imageKey, pgno, frames.bytes, at, this.#files.pageBytes);
   }
 
   /** The previous image of a page into the scratch; false if the file ends before it. */
@@ -194,12 +280,9 @@ export class WalCapture {
 
   /** Checks the frame at `at` of the scratch against the commit it belongs to; returns its page number. */
   #checkFrame(frame: number, at: number, databasePages: number): number {
-    const { bytes, words } = threadScratch().frames;
+    const { bytes } = threadScratch().frames;
     const pgno = readUint32BigEndian(bytes, at);
-    const { salt1, salt2 } = this.#position;
-    if (words[(at >> 2) + 2] !== salt1 || words[(at >> 2) + 3] !== salt2) {
-      throw this.#lost(`frame ${frame} is of another generation`);
-    }
+    if (!this.#isOfGeneration(at)) throw this.#lost(`frame ${frame} is of another generation`);
     const size = readUint32BigEndian(bytes, at + 4);
     if (size !== databasePages || pgno === 0) {
       throw this.#lost(`frame ${frame} of page ${pgno} commits ${size} pages, not ${databasePages}`);
@@ -211,7 +294,7 @@ export class WalCapture {
   #findCommits(after: number, end: WalMark, commits: number): CommitSpan[] {
     const { frameBytes } = this.#files;
     const { bytes } = threadScratch().frames;
-    const framesPerRead = Math.max(1, Math.floor(pageReadBytesMax / frameBytes));
+    const framesPerRead = this.#framesPerRead;
     const found: { lastFrame: number; databasePages: number }[] = [];
     for (let from = after + 1; from <= end.frame; from += framesPerRead) {
       const count = Math.min(framesPerRead, end.frame - from + 1);

@@ -8,7 +8,7 @@
 import { ObError } from '../../base/errors.ts';
 import { indexHeaderReadsMax } from '../../base/limits.ts';
 import type { DatabaseFiles } from './database-files.ts';
-import { wordBuffer } from './word-buffer.ts';
+import { wordBuffer } from '../../codec/word-buffer.ts';
 import { indexHeaderBytes, WalChecksum, type WalMark, walVersion } from './wal-format.ts';
 
 const copyBytes = 48;

@@ -18,7 +18,7 @@ import type { DatabaseFiles } from './database-files.ts';
 import { type PageImageOwner, PageImages } from './page-images.ts';
 import { PageTable } from './page-table.ts';
 import { threadScratch } from './scratch.ts';
-import { wordBuffer } from './word-buffer.ts';
+import { wordBuffer } from '../../codec/word-buffer.ts';
 import {
   frameHeaderBytes,
   framePosition,

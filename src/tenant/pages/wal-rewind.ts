@@ -9,7 +9,7 @@
 import { assert } from '../../base/assert.ts';
 import type { Connection } from './connection.ts';
 import type { DatabaseFiles } from './database-files.ts';
-import { wordBuffer } from './word-buffer.ts';
+import { wordBuffer } from '../../codec/word-buffer.ts';
 import {
   frameHeaderBytes,
   framePosition,

@@ -50,6 +50,9 @@ export class ModelSite {
   restoreSource: string | null;
   readonly followers = new Set<string>();
   contact: SourceContact = { end: null, time: null };
+  /** so many of the last entries are not applied: a delay keeps them back, or they could not be */
+  unapplied = 0;
+  applyProblem: string | null = null;
   /** name of the archive chain this site is configured with */
   archiveName: string | null = null;
 
@@ -108,6 +111,7 @@ export class ModelSite {
 
   truncate(length: number): void {
     this.log.length = length;
+    this.unapplied = 0;
     this.#checksums.length = length + 1;
   }
 
@@ -133,12 +137,14 @@ export class ModelSite {
   }
 
   observe(): LocalObservation {
+    const applied = this.positionAt(this.log.length - this.unapplied);
     return {
       end: this.end,
       accessMode: this.mode,
       modeVersion: this.modeVersion,
-      appliedLsn: this.end.lsn,
-      replayableScn: this.end.scn,
+      appliedLsn: applied.lsn,
+      replayableScn: applied.scn,
+      applyProblem: this.applyProblem,
       writable: this.writable,
       contact: this.contact,
     };

@@ -7,16 +7,20 @@
  */
 import { assert, must } from '../../../src/base/assert.ts';
 import type { Disk, DiskFile } from '../../../src/platform/disk.ts';
-import type { EventLoop } from './event-loop.ts';
+import type { SimTime } from './event-loop.ts';
 import type { SimRandom } from './random.ts';
 
 const sectorBytes = 512;
+/** Unique over all files, so that a file in the place of another is told from it. */
+let nextVersion = 1;
 
 /** What one file is to the system (cached) and to the platter. */
 class SimFile {
   cached: Uint8Array = new Uint8Array(0);
   durable: Uint8Array = new Uint8Array(0);
   readonly dirty = new Set<number>();
+  /** counts what reached the platter */
+  version = nextVersion++;
 
   write(position: number, bytes: Uint8Array): void {
     this.cached = grown(this.cached, position + bytes.length);
@@ -31,6 +35,7 @@ class SimFile {
     const bytes = this.cached.subarray(from, from + sectorBytes);
     this.durable = grown(this.durable, from + bytes.length);
     this.durable.set(bytes, from);
+    this.version = nextVersion++;
     this.dirty.delete(sector);
   }
 
@@ -88,7 +93,7 @@ class PendingWrite {
 type Entries = Map<string, SimFile>;
 
 export class SimDisk {
-  readonly #loop: EventLoop;
+  readonly #loop: SimTime;
   readonly #random: SimRandom;
   #entries: Entries = new Map();
   #durableEntries: Entries = new Map();
@@ -108,7 +113,7 @@ export class SimDisk {
   /** calls complete no earlier than this */
   stalledUntil = 0;
 
-  constructor(loop: EventLoop, random: SimRandom) {
+  constructor(loop: SimTime, random: SimRandom) {
     this.#loop = loop;
     this.#random = random;
   }
@@ -141,6 +146,7 @@ export class SimDisk {
       const at = bit >> 3;
       if (at < bytes.length) bytes[at] = (bytes[at] ?? 0) ^ (1 << (bit & 7));
     }
+    file.version = nextVersion++;
   }
 
   /** Paths of all files, sorted. */
@@ -151,6 +157,12 @@ export class SimDisk {
   /** What would be there if the power failed now and nothing unsynced survived; undefined if the file would not. */
   durableBytes(path: string): Uint8Array | undefined {
     return this.#durableEntries.get(path)?.durable;
+  }
+
+  /** The same, with a number that is another one whenever the bytes may be others. */
+  durableFile(path: string): { readonly bytes: Uint8Array; readonly version: number } | undefined {
+    const file = this.#durableEntries.get(path);
+    return file === undefined ? undefined : { bytes: file.durable, version: file.version };
   }
 
   cachedBytes(path: string): Uint8Array | undefined {

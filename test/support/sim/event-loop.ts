@@ -3,6 +3,15 @@
  * without a further event (promise continuations) runs, so that nothing depends on real time.
  */
 import { must } from '../../../src/base/assert.ts';
+import { settle } from './settle.ts';
+
+/** What simulated parts need of time. */
+export interface SimTime {
+  /** milliseconds since the simulation began */
+  readonly now: number;
+  /** Runs `run` in `delayMs`. Returns the cancellation. */
+  after(delayMs: number, run: () => void): () => void;
+}
 
 interface SimEvent {
   readonly at: number;
@@ -13,7 +22,7 @@ interface SimEvent {
 
 const isBefore = (a: SimEvent, b: SimEvent): boolean => a.at < b.at || (a.at === b.at && a.order < b.order);
 
-export class EventLoop {
+export class EventLoop implements SimTime {
   #heap: SimEvent[] = [];
   #order = 0;
   #now = 0;
@@ -43,16 +52,34 @@ export class EventLoop {
     };
   }
 
-  /** Runs the next event, and all that follows from it without time passing. False if there is none. */
+  /**
+   * Runs the next event, and all that follows from it without time passing. False if there is none. To be called
+   * outside promise continuations (`settle.ts`).
+   */
+  turn(): boolean {
+    if (!this.turnOnce()) return false;
+    settle();
+    return true;
+  }
+
+  /** As `turn`, from anywhere, and slowly. */
   async step(): Promise<boolean> {
-    const event = this.#pop();
-    if (event === undefined) return false;
-    this.#now = event.at;
-    if (event.isCancelled) return true;
-    this.#steps += 1;
-    event.run();
+    if (!this.turnOnce()) return false;
     await new Promise<void>(resolve => setImmediate(resolve));
     return true;
+  }
+
+  /** Runs the next event alone: what follows from it runs when the real event loop gets a turn. */
+  turnOnce(): boolean {
+    for (;;) {
+      const event = this.#pop();
+      if (event === undefined) return false;
+      if (event.isCancelled) continue;
+      this.#now = event.at;
+      this.#steps += 1;
+      event.run();
+      return true;
+    }
   }
 
   #push(event: SimEvent): void {

@@ -8,35 +8,36 @@ import type { Random } from '../../../src/platform/random.ts';
 const rotate = (value: number, bits: number): number => (value << bits) | (value >>> (32 - bits));
 
 export class SimRandom implements Random {
-  readonly #state: Uint32Array;
+  #a: number;
+  #b: number;
+  #c: number;
+  #d: number;
 
   constructor(seed: number) {
     // splitmix32 spreads a small seed over the whole state.
     let word = seed >>> 0;
-    this.#state = Uint32Array.from({ length: 4 }, () => {
+    const draw = (): number => {
       word = (word + 0x9e37_79b9) >>> 0;
       let mixed = Math.imul(word ^ (word >>> 16), 0x21f0_aaad);
       mixed = Math.imul(mixed ^ (mixed >>> 15), 0x735a_2d97);
-      return (mixed ^ (mixed >>> 15)) >>> 0;
-    });
+      return mixed ^ (mixed >>> 15);
+    };
+    this.#a = draw();
+    this.#b = draw();
+    this.#c = draw();
+    this.#d = draw();
   }
 
   /** uniform in [0, 2^32) */
   next(): number {
-    const state = this.#state;
-    const [s0, s1, s2, s3] = [0, 1, 2, 3].map(index => must(state[index], 'state word')) as [
-      number,
-      number,
-      number,
-      number,
-    ];
-    const result = Math.imul(rotate(Math.imul(s1, 5), 7), 9) >>> 0;
-    const t2 = s2 ^ s0;
-    const t3 = s3 ^ s1;
-    state[1] = s1 ^ t2;
-    state[0] = s0 ^ t3;
-    state[2] = t2 ^ (s1 << 9);
-    state[3] = rotate(t3, 11);
+    const result = Math.imul(rotate(Math.imul(this.#b, 5), 7), 9) >>> 0;
+    const before = this.#b;
+    this.#c ^= this.#a;
+    this.#d ^= before;
+    this.#b ^= this.#c;
+    this.#a ^= this.#d;
+    this.#c ^= before << 9;
+    this.#d = rotate(this.#d, 11);
     return result;
   }
 

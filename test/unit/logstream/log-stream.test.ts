@@ -2,7 +2,7 @@ import { readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { must } from '../../../src/base/assert.ts';
-import { metaImageBytesMax } from '../../../src/base/limits.ts';
+import { logHoldsMax, metaImageBytesMax } from '../../../src/base/limits.ts';
 import type { LogChunk } from '../../../src/base/log-access.ts';
 import { lsn, scn } from '../../../src/base/scalars.ts';
 import { isProblem } from '../../../src/codec/clog.ts';
@@ -10,6 +10,7 @@ import { EntryAssembler } from '../../../src/codec/entry-assembler.ts';
 import { encodeMeta, type MetaImage } from '../../../src/codec/meta-image.ts';
 import { dumpLogFile } from '../../../src/logstream/dump.ts';
 import type { LogStream } from '../../../src/logstream/log-stream.ts';
+import { MetaFile } from '../../../src/logstream/meta-file.ts';
 import { commit, LogPlace, redo } from '../../support/log-place.ts';
 
 let place: LogPlace;
@@ -127,7 +128,7 @@ test('raw groups are refused off the end, of another history, altered, or in APP
   await expect(standby.rawWrite(await fork.read(first.end.lsn, 1))).rejects.toEqual(
     code('OBS_STANDBY_DIVERGED'),
   );
-  const altered = second.bytes.slice();
+  const altered = new Uint8Array(second.bytes);
   altered[45] = (altered[45] ?? 0) ^ 1;
   await expect(standby.rawWrite({ ...second, bytes: altered })).rejects.toEqual(code('OBS_LOG_CORRUPT'));
   expect(() => standby.append(redo('mine'))).toThrow(code('OBS_LOG_NOT_APPENDABLE'));
@@ -204,6 +205,27 @@ test('a read that a flashback overtakes leaves nothing behind of the log that wa
   expect(await bodies(log)).toEqual(['kept', 'new'.repeat(3_000), 'last']);
 });
 
+test('a flashback that another overtakes is refused, whatever it read of the log that was cut', async () => {
+  const limits = { blockBytes: 65_536, diskBytesMax: 1_000_000 };
+  const first = await place.open({ limits });
+  const [kept] = await commit(first, redo('kept'));
+  for (let index = 0; index < 20; index++) await commit(first, redo('old'.repeat(3_000)));
+  await first.close();
+  // Opened anew, so that the search reads the disk.
+  const log = await place.open({ limits });
+  await log.changeMode({ to: 'RAW_WRITE', expectedModeVersion: 1, referenceScn: scn(0) });
+  await log.changeMode({ to: 'FLASHBACK', expectedModeVersion: 2, referenceScn: scn(0) });
+  const { end } = log.state();
+  const gate = Promise.withResolvers<void>();
+  place.readGate = gate.promise;
+  const overtaken = expect(log.flashback(scn(end.scn - 1))).rejects.toEqual(code('OBS_LOG_BUSY'));
+  await expect.poll(() => place.readGate === undefined).toBe(true);
+  await log.flashback(must(kept, 'kept').scn);
+  gate.resolve();
+  await overtaken;
+  expect(await bodies(log)).toEqual(['kept']);
+});
+
 test('log is recycled below base and holds only, and a full log disk says who holds it', async () => {
   const log = await place.open({ limits: { blockBytes: 65_536, diskBytesMax: 262_144 } });
   const hold = log.hold('archive', lsn(0));
@@ -228,6 +250,18 @@ test('log is recycled below base and holds only, and a full log disk says who ho
   await log.close();
   const again = await place.open();
   expect(again.state().beginLsn).toBe(log.state().beginLsn);
+});
+
+test('holds are bounded, and one too many is refused by name; the only hold of a name takes the place of the one before', async () => {
+  const log = await place.open();
+  for (let index = 0; index < logHoldsMax + 1; index++) log.hold('rebuild of node n2', lsn(0), true);
+  const holds = Array.from({ length: logHoldsMax - 1 }, (_, index) => log.hold(`reader ${index}`, lsn(0)));
+  expect(() => log.hold('one too many', lsn(0))).toThrow(code('OBS_LOG_HOLDS_FULL'));
+  const only = log.hold('rebuild of node n2', lsn(0), true);
+  holds[0]?.release();
+  const last = log.hold('backup', lsn(0));
+  for (const hold of [only, last, ...holds]) hold.release();
+  expect(log.kept()).toEqual({ checkpointLsn: 0, from: 0 });
 });
 
 test('after a failed write nothing is acknowledged, whoever waits learns it, the owner is told once', async () => {
@@ -354,6 +388,23 @@ test('one rotten meta copy does no harm, two are damage', async () => {
   }
   spoil(30, metaImageBytesMax + 30);
   await expect(place.open()).rejects.toEqual(code('OBS_LOG_CORRUPT'));
+});
+
+test('a meta copy that a crash left behind is made good before anybody acts on the other one', async () => {
+  const log = await place.open();
+  const meta = join(place.directory(), 'meta');
+  const older = readFileSync(meta).subarray(metaImageBytesMax);
+  await log.changeMode({ to: 'RAW_WRITE', expectedModeVersion: 1, referenceScn: scn(0) });
+  await log.close();
+  const halfWritten = readFileSync(meta);
+  halfWritten.set(older, metaImageBytesMax);
+  writeFileSync(meta, halfWritten);
+  await new MetaFile(place.disk, place.directory()).read();
+  // Now the first copy is hurt by another crash.
+  const hurt = readFileSync(meta);
+  hurt[30] = (hurt[30] ?? 0) ^ 1;
+  writeFileSync(meta, hurt);
+  expect((await place.open()).state()).toMatchObject({ accessMode: 'RAW_WRITE', modeVersion: 2 });
 });
 
 test('a log of another tenant or stream is refused', async () => {

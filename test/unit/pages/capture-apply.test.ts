@@ -1,5 +1,8 @@
 /** Whatever a leader commits, a file redone from the log and a file injected with it end byte for byte like its own. */
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { must } from '../../../src/base/assert.ts';
+import { framePosition } from '../../../src/tenant/pages/wal-format.ts';
+import { rewindWal } from '../../../src/tenant/pages/wal-rewind.ts';
 import { fuzzPages } from '../../support/page-fuzz.ts';
 import {
   createDatabase,
@@ -129,6 +132,66 @@ test('several commits between two captures are one record', () => {
     `DELETE FROM t WHERE a > 20; VACUUM; ${numbers(2500)} INSERT INTO t(b) SELECT i FROM n`,
   ]);
   expect(leader.records.length).toBe(4);
+});
+
+test('one commit, two, a large one and none between two captures: each capture has what there is', () => {
+  const small = (at: number) => (): string => `UPDATE t SET c = hex(randomblob(9)) WHERE a = ${at}`;
+  const large = `UPDATE t SET c = hex(randomblob(40)) WHERE a % 100 = 0`;
+  const kinds = [
+    [small(1)],
+    [small(2), small(1_500)],
+    [],
+    [() => large],
+    [() => large, small(3)],
+    [() => 'UPDATE t SET c = c WHERE a = 1'],
+  ];
+  const leader = replicate({}, [
+    ...schema,
+    ...Array.from({ length: 300 }, (_, round) => {
+      // by a step that is prime to their number: each comes behind each
+      const kind = must(kinds[(round * 5 + Math.floor(round / 7)) % kinds.length], 'a kind');
+      return ({ writer }: Leader) => {
+        for (const sql of kind) writer.exec(sql());
+      };
+    }),
+  ]);
+  expect(leader.records.length).toBeGreaterThan(200);
+});
+
+test('frames that a failed commit left in the WAL are taken for no commit', () => {
+  replicate({}, [
+    ...schema,
+    "UPDATE t SET c = 'before' WHERE a = 1",
+    leader => {
+      const { files, writer, capture } = leader;
+      const { frame } = capture.position;
+      const bytes = new Uint8Array(files.frameBytes);
+      expect(files.readWal(bytes, 0, bytes.length, framePosition(frame, bytes.length))).toBe(bytes.length);
+      // as a commit leaves it that cannot make its frames known
+      files.writeWal(bytes, 0, bytes.length, framePosition(frame + 1, bytes.length));
+      capture.commitFailed();
+      expect(leader.take()).toBe(undefined);
+      writer.exec("UPDATE t SET c = 'never' WHERE a = -1");
+      expect(leader.take()).toBe(undefined);
+    },
+    "UPDATE t SET c = 'after' WHERE a = 2",
+    "UPDATE t SET c = 'after' WHERE a = 1",
+  ]);
+});
+
+test('a commit that was captured and that SQLite did not count is noticed', () => {
+  createDatabase(file('leader'));
+  const leader = new Leader(file('leader'));
+  for (const sql of schema) leader.run(sql);
+  const { files, writer, capture } = leader;
+  leader.run("UPDATE t SET c = 'before' WHERE a = 1");
+  const mark = capture.position;
+  leader.run("UPDATE t SET c = 'here' WHERE a = 1");
+  expect(rewindWal(files, writer, mark)).toBe(true);
+  expect(() => {
+    for (let at = 1; at < 200; at++) leader.run(`UPDATE t SET c = 'x' WHERE a = ${at}`);
+  }).toThrow(expect.objectContaining({ code: 'OBS_TENANT_CAPTURE_LOST' }));
+  leader.close();
 });
 
 test('a leader that restarts, or whose WAL restarts, goes on where it was', () => {

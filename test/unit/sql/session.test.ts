@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ObError } from '../../../src/base/errors.ts';
 import { tenantId } from '../../../src/base/scalars.ts';
-import type { Operations, TenantInfo } from '../../../src/cluster/operations.ts';
+import type { ServerOperations } from '../../../src/cluster/cluster-operations.ts';
+import type { TenantInfo } from '../../../src/cluster/operations.ts';
 import { nodeClock } from '../../../src/platform/clock.ts';
 import { nodeRandom } from '../../../src/platform/random.ts';
 import { frontEndLimits } from '../../../src/sql/front-end-limits.ts';
@@ -49,7 +50,7 @@ function open(privileges: readonly Privilege[] = ['ALL']): Session {
           return shapeOf(name);
         },
       },
-      operations: {} as Operations,
+      operations: {} as ServerOperations,
       limits: frontEndLimits,
       clock: nodeClock,
       random: nodeRandom,
@@ -63,6 +64,7 @@ function open(privileges: readonly Privilege[] = ['ALL']): Session {
         engine: engine.engine,
         info: () => ({}) as TenantInfo,
         writable: () => engine.mode === 'leader',
+        admit: () => undefined,
       },
       user: 'app',
       host: '127.0.0.1',
@@ -132,6 +134,90 @@ test('without autocommit the first write opens a transaction, a read does not', 
   expect(session.statusFlags & status.autocommit).toBe(0);
   await run(session, setVariable('autocommit', 1));
   expect(await rows(open(), 'SELECT id FROM t')).toEqual([[1]]);
+});
+
+const readCommitted = setVariable('transaction_isolation', 'READ-COMMITTED');
+const commit: Plan = { kind: 'commit' };
+
+test('a READ COMMITTED transaction holds nobody up before it writes, and sees what others committed', async () => {
+  const one = open();
+  const two = open();
+  for (const session of [one, two]) {
+    await run(session, readCommitted);
+    await run(session, begin);
+    expect(session.statusFlags & status.inTransaction).toBe(status.inTransaction);
+  }
+  expect(await rows(one, 'SELECT id FROM t')).toEqual([]);
+  await run(two, insert(1));
+  expect(await rows(one, 'SELECT id FROM t')).toEqual([]);
+  await run(two, commit);
+  expect(await rows(one, 'SELECT id FROM t')).toEqual([[1]]);
+  await run(one, insert(2));
+  expect(await rows(two, 'SELECT id FROM t')).toEqual([[1]]);
+  expect(await rows(one, 'SELECT id FROM t')).toEqual([[1], [2]]);
+  await run(one, { kind: 'rollback' });
+  expect(one.inTransaction).toBe(false);
+  expect(await rows(one, 'SELECT id FROM t')).toEqual([[1]]);
+});
+
+test('a READ COMMITTED transaction that only read ends without a trace', async () => {
+  const session = open();
+  await run(session, readCommitted);
+  for (const end of [commit, { kind: 'rollback' } as const, begin]) {
+    await run(session, begin);
+    await rows(session, 'SELECT id FROM t');
+    await run(session, end);
+    expect(session.inTransaction).toBe(end === begin);
+  }
+  await run(session, engineOf('ddl', 'CREATE TABLE u (x)'));
+  expect(session.inTransaction).toBe(false);
+});
+
+test('a locking read, a savepoint and a statement of several writes begin a READ COMMITTED transaction in earnest', async () => {
+  const plansOf: (readonly Plan[])[] = [
+    [engineOf('select', 'SELECT id FROM t', { locking: true })],
+    [engineOf('savepoint', 'SAVEPOINT a')],
+    [insert(1), insert(2)],
+  ];
+  for (const given of plansOf) {
+    const session = open();
+    await run(session, readCommitted);
+    await run(session, begin);
+    await run(session, ...given);
+    await run(session, insert(3));
+    expect(await rows(open(), 'SELECT count(*) FROM t')).toEqual([[0]]);
+    await run(session, { kind: 'rollback' });
+  }
+  expect(await rows(open(), 'SELECT count(*) FROM t')).toEqual([[0]]);
+});
+
+test('a level without a scope is the next transaction’s alone; others are serializable', async () => {
+  const session = open();
+  const value = 'READ-COMMITTED';
+  const next: Plan = {
+    kind: 'set',
+    assignments: [{ scope: 'transaction', name: 'transaction_isolation', value }],
+  };
+  const holdsWriter = async () => {
+    await run(session, begin);
+    const other = open();
+    const writing = run(other, insert(1)).then(() => 'written');
+    const first = await Promise.race([writing, rows(session, 'SELECT 1').then(() => 'held')]);
+    await run(session, commit);
+    await writing;
+    await run(other, engineOf('delete', 'DELETE FROM t'));
+    return first === 'held' && session.inTransaction === false;
+  };
+  await run(session, next);
+  await run(session, begin);
+  await run(open(), insert(1));
+  expect(await rows(session, 'SELECT id FROM t')).toEqual([[1]]);
+  await run(session, commit);
+  await run(open(), engineOf('delete', 'DELETE FROM t'));
+  expect(await holdsWriter()).toBe(true);
+  await expect(run(session, setVariable('tx_isolation', 'CHAOS'))).rejects.toMatchObject({
+    code: 'OBS_SQL_VARIABLE',
+  });
 });
 
 test('several plans of one statement happen together or not at all', async () => {

@@ -3,6 +3,7 @@ import { afterEach, expect, test } from 'vitest';
 import { Archiver } from '../../../src/archive/archiver.ts';
 import { openObjectStore } from '../../../src/archive/open-store.ts';
 import { ArchiveReader } from '../../../src/archive/restore-reader.ts';
+import { ObError } from '../../../src/base/errors.ts';
 import { logStreamId, monoMs, roleEpoch, scn } from '../../../src/base/scalars.ts';
 import type { LogStream } from '../../../src/logstream/log-stream.ts';
 import { type Clock, nodeClock } from '../../../src/platform/clock.ts';
@@ -19,6 +20,7 @@ import {
   logContent,
   networkTo,
   openLog,
+  applyInto,
   pullerInto,
   serve,
   temporaryDirectory,
@@ -428,9 +430,9 @@ test('a delayed standby has the log at once and applies it later, or at once whe
   const { address } = await serve(testTenant(primary));
   const log = await openLog({ mode: 'RAW_WRITE' });
   const engine = new TextEngine();
-  const puller = pullerInto(log, { network: networkTo(address), archive: null }, engine, {
-    delayMs: 3_600_000,
-  });
+  const apply = applyInto(log, engine.apply);
+  apply.setDelay(3_600_000);
+  const puller = pullerInto(log, { network: networkTo(address), archive: null }, null, { apply });
   puller.start();
   await until(puller, status => status.sync.lsn === primary.state().end.lsn);
   expect(engine.texts).toEqual([]);
@@ -481,20 +483,31 @@ test('an engine that fails stops the applying, not the log, and is shown', async
   await appendAll(primary, texts(2));
   const { address } = await serve(testTenant(primary));
   const log = await openLog({ mode: 'RAW_WRITE' });
-  const engine = new TextEngine();
-  const puller = pullerInto(log, { network: networkTo(address), archive: null }, null, {
-    engine: {
-      apply: () => Promise.reject(new Error('no such page')),
-      applied: log.state().end,
-    },
-  });
+  const apply = applyInto(log, () => Promise.reject(new Error('no such page')));
+  const puller = pullerInto(log, { network: networkTo(address), archive: null }, null, { apply });
   puller.start();
   await until(puller, status => status.sync.lsn === primary.state().end.lsn);
   expect(puller.status()).toMatchObject({
     status: 'NOT AVAILABLE',
     comment: 'applying stopped: no such page',
   });
-  expect(engine.texts).toEqual([]);
+});
+
+test('a site that may not follow gets no log, now or later, and is told why', async () => {
+  const primary = await openLog();
+  const tenant = testTenant(primary);
+  tenant.peerRefusal = new ObError('OBS_SERVER_FOLLOWERS_FULL', { site: 'rome-1', count: 64 });
+  const { address, server } = await serve(tenant);
+  await append(primary, 'before');
+  const log = await openLog({ mode: 'RAW_WRITE' });
+  const puller = pullerInto(log, { network: networkTo(address), archive: null }, null);
+  puller.start();
+  await until(puller, ({ comment }) => comment.includes('64 sites'));
+  expect(log.state().end.lsn).toBe(0);
+  expect(server.followers(incarnation).filter(({ connected }) => connected)).toEqual([]);
+  tenant.peerRefusal = null;
+  await puller.caughtUpTo(primary.state().end.lsn, 10_000);
+  expect(log.state().end).toEqual(primary.state().end);
 });
 
 test('a newer connection of the same standby takes the place of the one before', async () => {

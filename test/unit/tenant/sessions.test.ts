@@ -55,6 +55,14 @@ test('columns follow a change of the schema, from this session or another', asyn
   expect(await columns(two)).toEqual(['id', 'a', 'b', 'd']);
 });
 
+test('a commit of any size reaches the log', async () => {
+  const before = site.log.appended.length;
+  const sizes = [100, 3_000, 7_000, 9_000, 11_000, 13_000, 17_000, 33_000, 70_000, 2_000_000];
+  for (const bytes of sizes) await run(one, 'INSERT INTO t(a) VALUES (randomblob(?))', bytes);
+  expect(site.log.appended.length - before).toBe(sizes.length);
+  expect(await rows(one, 'SELECT length(a) FROM t ORDER BY id')).toEqual(sizes.map(bytes => [bytes]));
+});
+
 test('integers beyond 2^53 come back exactly, smaller ones as numbers', async () => {
   await run(one, 'INSERT INTO t VALUES (?, ?), (?, ?)', 1, 2n ** 60n, 2, 7n);
   for (let repeat = 0; repeat < 3; repeat++) {

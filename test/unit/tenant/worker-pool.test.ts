@@ -18,7 +18,7 @@ test('a worker that meets a broken invariant is fatal, once', async () => {
   const failed = outcomeOf(channel.ask('promote', {}));
   expect(await failed).toBe('OBS_TENANT_NOT_OPEN');
   await channel.ask('start', { mode: 'leader', pageBytes: 4096 });
-  channel.send('promote', {}, () => undefined);
+  channel.send('promote', {}, { settle: () => undefined });
   while (fatal.length === 0) await new Promise(resolve => setImmediate(resolve));
   expect(fatal.map(error => error.message)).toEqual([expect.stringContaining('a follower is promoted')]);
   await pool.close();
