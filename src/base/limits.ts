@@ -176,7 +176,7 @@ export const tlsHandshakeMs = 3_000;
 // --- nodes of one cluster ---
 /** A frame before a node has proven that it belongs to the cluster. */
 export const nodeHandshakeFrameBytesMax = 4_096;
-/** From connect to connected, and from there to a finished handshake. */
+/** From connect to connected, and from there to a finished handshake; a request that waits for less gives its connection less. */
 export const nodeConnectMs = 1_000;
 export const nodeHandshakeMs = 3_000;
 /** Connections that have not finished their handshake; the oldest makes room. */

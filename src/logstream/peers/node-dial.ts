@@ -26,7 +26,8 @@ export interface DialOptions {
   readonly purpose: NodePurpose;
   /** the node that should be there, or null for whichever is */
   readonly expects: NodeId | null;
-  readonly connectMs?: number;
+  /** for all of it, where that is less than a handshake may take */
+  readonly withinMs?: number;
 }
 
 export const shownAddress = (address: NetAddress): string => `${address.host}:${address.port}`;
@@ -42,7 +43,9 @@ export async function dialNode<T>(
   options: DialOptions,
   adopt: (channel: NodeChannel, peer: NodePeer) => T,
 ): Promise<T> {
-  const { address, expects, connectMs = nodeConnectMs } = options;
+  const { address, expects, withinMs = nodeConnectMs + nodeHandshakeMs } = options;
+  const startedAt = ports.clock.now();
+  const connectMs = Math.min(nodeConnectMs, withinMs);
   const tls = ports.tls?.client;
   const connection = await ports.net
     .connect(address, { timeoutMs: connectMs, ...(tls === undefined ? {} : { tls }) })
@@ -50,8 +53,10 @@ export async function dialNode<T>(
       throw unreachable(expects, address, reasonOf(error), error);
     });
   return new Promise<T>((resolve, reject) => {
-    const timer = ports.clock.after(nodeHandshakeMs, () =>
-      fail(unreachable(expects, address, `no handshake within ${nodeHandshakeMs} ms`)),
+    const leftMs = Math.max(0, withinMs - (ports.clock.now() - startedAt));
+    const handshakeMs = Math.min(nodeHandshakeMs, leftMs);
+    const timer = ports.clock.after(handshakeMs, () =>
+      fail(unreachable(expects, address, `no handshake within ${Math.round(handshakeMs)} ms`)),
     );
     const fail = (error: ObError): void => {
       timer.cancel();

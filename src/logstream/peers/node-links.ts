@@ -7,7 +7,7 @@
  */
 import { assert } from '../../base/assert.ts';
 import { ObError } from '../../base/errors.ts';
-import { nodeCallsMax, nodeConnectMs, nodeRequestMsDefault, nodeStreamsMax } from '../../base/limits.ts';
+import { nodeCallsMax, nodeRequestMsDefault, nodeStreamsMax } from '../../base/limits.ts';
 import type { LogStreamId, NodeId, TenantId } from '../../base/scalars.ts';
 import type { NodePurpose, StreamMessage } from '../../codec/node-message.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -249,8 +249,7 @@ export class NodeLinks implements MemberNet {
     this.#calls += 1;
     try {
       const startedAt = this.#ports.clock.now();
-      const connectMs = Math.min(nodeConnectMs, timeoutMs);
-      const dial = { address, purpose: 'call', expects, connectMs } as const;
+      const dial = { address, purpose: 'call', expects, withinMs: timeoutMs } as const;
       const { channel, requests } = await dialNode(this.#ports, dial, (made, peer) =>
         this.#serve(made, peer),
       );

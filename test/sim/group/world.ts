@@ -376,8 +376,15 @@ export class GroupWorld implements NodeWatcher {
   cannotRead(node: GroupNode, error: unknown): void {
     if (isObError(error, 'OBS_LOG_BUSY')) this.loop.after(1, () => node.apply());
     else if (isObError(error, 'OBS_LOG_RECYCLED')) this.note(`${node.id} misses log for its machine`);
-    else if (isObError(error, 'OBS_LOG_CORRUPT') && node.isRotten) node.crash('process');
+    else if (isObError(error, 'OBS_LOG_CORRUPT') && node.isRotten) this.#turnToOthers(node);
     else if (!isObError(error) || error.kind === 'bug' || error.kind === 'corrupt') this.broke(error);
+  }
+
+  /** Nobody had the log that is damaged here: a copy of the leader's machine does without it, as in a real node. */
+  #turnToOthers(node: GroupNode): void {
+    const { role, leader } = must(node.life, 'a life that read').log.state();
+    if (role === 'follower' && leader !== null && leader !== node.id) this.rebuilds.begin(node, leader);
+    else node.crash('process');
   }
 
   rebuildWanted(node: GroupNode, peer: NodeId): void {

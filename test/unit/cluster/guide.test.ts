@@ -142,7 +142,8 @@ test('log that the leader keeps for others is there in every replica', { timeout
   leader.unit.log.hold('an archive that is behind', lsn(0));
   await run(leader, 'CREATE TABLE t (id INTEGER PRIMARY KEY, v TEXT)');
   const checkpoint = () => Promise.all(cluster.running.map(({ unit }) => unit.engine.checkpoint()));
-  for (let id = 1; endOf(leader) < logDiskBytesMax * (recycleAtShare + 0.1); id += 1) {
+  // Enough for a replica to recycle, and not so much that a leader lets go of what others need.
+  for (let id = 1; endOf(leader) < logDiskBytesMax * (recycleAtShare + 0.02); id += 1) {
     await run(leader, `INSERT INTO t VALUES (${id}, '${'x'.repeat(20_000)}')`);
     if (id % 10 === 0) await checkpoint();
   }

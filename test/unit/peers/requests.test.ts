@@ -1,4 +1,6 @@
 /** Requests between nodes: answers, errors, progress, time limits, lost connections. */
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { afterEach, expect, test } from 'vitest';
 import { AssertionError } from '../../../src/base/assert.ts';
 import { isObError, ObError } from '../../../src/base/errors.ts';
@@ -104,6 +106,33 @@ test('a node whose id is not known is asked at its address, and a node whose lin
   b.links.setNodes([a]);
   expect(await b.links.request(a.id, 'who', null)).toBe('b');
   expect(b.links.connected(a.id)).toBe(false);
+});
+
+test('a request to who takes the connection and says nothing ends when the asker said', async () => {
+  const clock = new ManualClock();
+  const mute = createServer().listen(0, '127.0.0.1');
+  await once(mute, 'listening');
+  const accepted = once(mute, 'connection');
+  const { port } = mute.address() as AddressInfo;
+  const a = await startNode('a', { clock });
+  let failed: ObError | undefined;
+  const late = failure(a.links.requestAt({ host: '127.0.0.1', port }, 'who', null, { timeoutMs: 400 })).then(
+    error => {
+      failed = error;
+    },
+  );
+  const [socket] = (await accepted) as [Socket];
+  // Its greeting is here: the connection is made.
+  await once(socket, 'data');
+  clock.advance(399);
+  await new Promise(resolve => setImmediate(resolve));
+  expect(failed).toBeUndefined();
+  clock.advance(1);
+  await late;
+  expect(failed?.code).toBe('OBS_NODE_UNREACHABLE');
+  expect(failed?.details['why']).toBe('no handshake within 400 ms');
+  socket.destroy();
+  mute.close();
 });
 
 test('errors cross with their code, kind and details', async () => {
