@@ -129,6 +129,8 @@ export class Load {
     const calledAt = this.#tick++;
     node.whenApplied(life, () => {
       if (node.life !== life || !life.log.holdsLease()) return;
+      // What it waited for was cut off meanwhile, and other log has come as far: it reads of another history than it asked.
+      if (this.age !== age) return;
       const value = life.machine.read(key);
       this.#world.counts.reads += 1;
       this.#world.facts.reads.push({ node, key, value });
