@@ -307,6 +307,10 @@ export class Leadership {
     for (const peer of this.#peers.values()) if (this.#hasLog(peer.node)) this.#replicator.pump(peer);
   }
 
+  /**
+   * Nothing before the term's first record is agreed: the list that counts may be one that nobody else ever took, and others may elect
+   * another leader by the list that they know. Nor before everything up to the term's start is at a quorum.
+   */
   #advanceCommit(): void {
     const { self, log, meta } = this.#replica;
     if (meta.durable.accepted !== this.proposal) return;
@@ -316,7 +320,7 @@ export class Leadership {
       const peer = this.#peers.get(member);
       return peer?.hasAccepted === true && !peer.isImpaired ? peer.flushed : 0;
     });
-    if (reached >= this.#start.lsn) log.commit(lsn(reached));
+    if (this.#isStartAgreed && reached >= this.#start.lsn) log.commit(lsn(reached));
     if (log.committed.lsn > before) this.#tell();
     const isWhole = this.#isStartAgreed && log.committed.lsn >= this.#start.lsn;
     // What it needed may come after a long sleep, when others have gone on: the lease says that nobody has (L3).

@@ -121,7 +121,9 @@ export class RecordAcceptor {
   #take(from: NodeId, message: PalfMessageOf<'config'>, cut: LogPosition | null): void {
     const { log, meta } = this.#replica;
     const { start, barrier, record, proposal } = message;
-    const isShared = start.lsn <= this.#receiver.matched || log.holds(start) === true;
+    // What was committed is in every leader's log: that it parts here cannot be, and would be no reason to take the record.
+    const holdsStart = log.holds(start);
+    const isShared = holdsStart === true || (start.lsn <= this.#receiver.matched && holdsStart !== false);
     if (isShared) this.#receiver.matchUpTo(start.lsn);
     if (!isShared || Math.min(log.flushed.lsn, this.#receiver.matched) < Math.max(start.lsn, barrier))
       return this.#receiver.mismatch(from);

@@ -39,6 +39,7 @@ const { values } = parseArgs({
     changes: { type: 'string' },
     proposals: { type: 'string' },
     losses: { type: 'string' },
+    partings: { type: 'string' },
     fine: { type: 'boolean', default: false },
     boot: { type: 'boolean', default: false },
     early: { type: 'boolean', default: false },
@@ -75,12 +76,12 @@ else await runSeeds();
 
 /** In a process of its own: it sees the cores with their fields open. */
 function explore(): Promise<number> {
-  const options = (['crashes', 'writes', 'states', 'changes', 'proposals', 'losses'] as const).flatMap(
-    name => {
-      const value = values[name];
-      return value === undefined ? [] : [`--${name}`, value];
-    },
-  );
+  const options = (
+    ['crashes', 'writes', 'states', 'changes', 'proposals', 'losses', 'partings'] as const
+  ).flatMap(name => {
+    const value = values[name];
+    return value === undefined ? [] : [`--${name}`, value];
+  });
   for (const name of ['fine', 'boot', 'early', 'unreduced', 'exact'] as const)
     if (values[name]) options.push(`--${name}`);
   return new Promise(resolve => {

@@ -1,14 +1,24 @@
 /**
- * Two replicas and an arbiter, with everything that can happen to them in every order: the real cores, breadth first.
+ * Two replicas and an arbiter, with everything within its bounds that can happen to them, in every order: the real cores, breadth
+ * first.
  *
  * At each moment: a message at the head of a link arrives or is lost, a write becomes durable, a process that is due is woken,
- * a process dies (with its writes under way done or not), one comes back, a client writes. Time goes on when nothing else is under way: messages and writes
- * are faster than timers, and links keep order. What nodes are told of each other is the truth at the moment they are woken.
+ * a process dies (with its writes under way done or not), one comes back, a client writes, the replicas are parted or reach each other
+ * again.
  *
- * What is bounded is named in `Bounds` and told with the verdict; within the bounds nothing is left out. That there are fewer states
- * than moments is owed to four things, each sound by the reasons given where it is done: what cannot be told apart is one state
- * (`portrait`, `site`); what one node makes of one thing is tried once (`node-states`); what commutes is tried in one order
- * (`reduction`); and worlds are kept as whole numbers and found by all of them (`world-table`).
+ * What is counted is bounded in `Bounds`, and told with the verdict. Besides, this world is a simple one; what it leaves out is left to the
+ * simulator:
+ *
+ * - Time goes on when nothing else is under way. Messages and writes are faster than timers, who is due is woken before time goes on,
+ *   and there is one clock: no late answers, no drift, no pauses.
+ * - What replicas are told of each other is the truth at the moment they are woken: dead or alive, and dead when they are
+ *   parted. Losses of messages and partings are counted, and there are none by default.
+ * - Links keep order, and nothing comes twice. What a process sent before it died arrives.
+ * - No change of members, mode or leader is asked for, nothing is cut, copied, closed, torn or rots, and the policy is LS_POLICY.
+ *
+ * That there are fewer states than moments is owed to four things, each sound by the reasons given where it is done: what cannot be told
+ * apart is one state (`portrait`, `site`); what one node makes of one thing is tried once (`node-states`); what commutes is tried in
+ * one order (`reduction`); and worlds are kept as whole numbers and found by all of them (`world-table`).
  *
  * Must never: call what was capped complete.
  */
@@ -37,6 +47,8 @@ export interface Bounds {
   readonly writes: number;
   /** messages under way that get lost, besides those to a process that is down; what a process sent before it died arrives */
   readonly losses: number;
+  /** times that the replicas stop to reach each other, until they do again when nothing is under way; the arbiter reaches both */
+  readonly partings: number;
   /** degrades, and upgrades, after which a state has no next one */
   readonly changes: number;
   /** elections, lost ones with them: a state in which somebody has promised a higher proposal has no next one */
@@ -86,7 +98,22 @@ export interface Verdict {
   readonly path: readonly string[];
 }
 
-const invariants = ['E1', 'E2', 'E5', 'L1', 'L3', 'L8', 'A1', 'A2', 'A3', 'A4', 'A5', 'A6'] as const;
+const invariants = [
+  'E1',
+  'E2',
+  'E5',
+  'E10',
+  'L1',
+  'L3',
+  'L4',
+  'L8',
+  'A1',
+  'A2',
+  'A3',
+  'A4',
+  'A5',
+  'A6',
+] as const;
 
 const saidEvery = 1_000_000;
 
@@ -122,6 +149,9 @@ export class Explorer {
 
   constructor(bounds: Bounds) {
     assert(bounds.startsAtRest || !bounds.isReduced, 'processes that start at any time do not commute');
+    assert(bounds.partings === 0 || !bounds.isReduced, 'nothing commutes with a parting');
+    // A replica counts how often another was taken back of late (`portrait`): of that, numbers alone are told apart.
+    assert(bounds.changes < 3, 'few are taken back');
     this.#bounds = bounds;
     const messages = new Messages(bounds.isExact);
     const links = new Links();
@@ -311,8 +341,8 @@ export class Explorer {
       this.#first(world, must(move, 'start'));
     }
     if (this.#bounds.isSettled) this.#settle(world);
-    const { crashes: deaths, writes, losses } = this.#bounds;
-    this.#worlds.allow(world, { deaths, writes, losses });
+    const { crashes: deaths, writes, losses, partings } = this.#bounds;
+    this.#worlds.allow(world, { deaths, writes, losses, partings });
     return world;
   }
 

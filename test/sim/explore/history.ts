@@ -1,18 +1,33 @@
 /**
  * What happened so far as far as it is held against what happens next, numbered; and the rules that nodes can break only together.
  *
- * - L1: what is committed anywhere is one log. L3: who leads has all of it.
+ * - L1: what is committed anywhere is one log. L3: who leads has all of it. L4: when a leader commits, a majority of its members
+ *   has it durably, of those agreed on and of those of a newer record, and a quorum has a record of its term.
  * - E1: a proposal has one leader.
- * - A2: who is degraded is down. A3: who was degraded in the newest record agreed on leads nothing until it was taken back.
+ * - A2: who is degraded is down, or parted from who degrades it. A3: who was degraded in the newest record agreed on leads nothing before it has a newer one that
+ *   takes it back.
  * - A4: records agreed on are one line. A5: who is taken back takes the record that says so with everything that was committed
  *   when it was made.
  */
+import { assert } from '../../../src/base/assert.ts';
 import { hold } from './broken.ts';
 import { Interned } from './site.ts';
 
 /** What a step of a node's core did that others must agree with. */
 export type Event =
-  | { readonly kind: 'committed'; readonly by: string; readonly lsn: number; readonly name: string }
+  | {
+      readonly kind: 'committed';
+      readonly by: string;
+      readonly lsn: number;
+      readonly name: string;
+      /** it has it durably itself */
+      readonly isHeld: boolean;
+      /** of a leader: whose majorities it stands for */
+      readonly groups: readonly (readonly string[])[];
+      /** of a leader: its proposal, and who votes in its list */
+      readonly proposal: number;
+      readonly voters: readonly string[];
+    }
   | {
       readonly kind: 'leads';
       readonly by: string;
@@ -21,7 +36,13 @@ export type Event =
       readonly held: readonly string[];
     }
   /** a record that it is a member in became durable */
-  | { readonly kind: 'takes'; readonly by: string; readonly held: readonly string[] }
+  | {
+      readonly kind: 'takes';
+      readonly by: string;
+      readonly proposal: number;
+      readonly sequence: number;
+      readonly held: readonly string[];
+    }
   | { readonly kind: 'degrades' | 'upgrades'; readonly by: string; readonly node: string }
   | {
       readonly kind: 'agreed';
@@ -41,6 +62,8 @@ interface History {
   readonly agreed: Extract<Event, { kind: 'agreed' }> | undefined;
   /** the one that a record in flight takes back */
   readonly returning: string;
+  /** degraded in the newest record agreed on, and a member of a newer one that it has */
+  readonly returned: string;
   /** what was committed when it was made */
   readonly needed: readonly string[];
   readonly degrades: number;
@@ -49,7 +72,12 @@ interface History {
 
 /** What is asked of the world as it is. */
 export interface Now {
-  isUp(node: string): boolean;
+  /** up, and reached by the other replica */
+  isThere(node: string): boolean;
+  /** the position is in its durable log */
+  holds(node: string, name: string): boolean;
+  /** the proposal whose record it has durably */
+  proposal(node: string): number;
 }
 
 const eventsMax = 1 << 16;
@@ -68,6 +96,7 @@ export class Histories {
       leaders: {},
       agreed: undefined,
       returning: '',
+      returned: '',
       needed: [],
       degrades: 0,
       upgrades: 0,
@@ -103,6 +132,7 @@ export class Histories {
   after(history: number, events: number, now: Now): number {
     // Nothing happened.
     if (events === 0) return history;
+    assert(events < eventsMax, 'events are few');
     const key = history * eventsMax + events;
     const known = this.#after.get(key);
     if (known !== undefined) return known;
@@ -111,16 +141,34 @@ export class Histories {
     for (const event of list) next = after(next, event, now);
     const number = this.#number(next);
     // What depends on nothing but what happened need not be looked at again.
-    if (list.every(({ kind }) => kind !== 'degrades')) this.#after.set(key, number);
+    if (!list.some(isOfNow)) this.#after.set(key, number);
     return number;
   }
 }
+
+/** Whether it may have been depends on the world as it is. */
+const isOfNow = (event: Event): boolean =>
+  event.kind === 'degrades' || (event.kind === 'committed' && event.groups.length > 0);
 
 function after(history: History, event: Event, now: Now): History {
   const { committed, leaders } = history;
   switch (event.kind) {
     case 'committed': {
-      const { by, lsn, name } = event;
+      const { by, lsn, name, isHeld, groups, proposal, voters } = event;
+      const taken = voters.filter(voter => voter === by || now.proposal(voter) >= proposal);
+      hold(
+        'L4',
+        voters.length === 0 || taken.length > voters.length / 2,
+        () => `${by} commits ${name} in ${proposal}, whose record ${taken.join()} of ${voters.join()} have`,
+      );
+      for (const group of groups) {
+        const having = group.filter(node => (node === by ? isHeld : now.holds(node, name)));
+        hold(
+          'L4',
+          having.length > group.length / 2,
+          () => `${by} commits ${name} for ${group.join()}, durable at ${having.join()}`,
+        );
+      }
       const known = committed.find(each => Number.parseInt(each, 10) === lsn);
       hold('L1', known === undefined || known === name, () => `${by} commits ${name}, known is ${known}`);
       if (known !== undefined) return history;
@@ -137,13 +185,16 @@ function after(history: History, event: Event, now: Now): History {
       const { by, held } = event;
       for (const name of history.returning === by ? history.needed : [])
         hold('A5', held.includes(name), () => `${by} is taken back without ${name}`);
-      return history;
+      const { agreed } = history;
+      const isBack = agreed?.degraded.includes(by) === true && isNewer(event, agreed);
+      return isBack ? { ...history, returned: by } : history;
     }
     case 'degrades':
-      hold('A2', !now.isUp(event.node), () => `${event.by} degrades ${event.node}, which is alive`);
+      hold('A2', !now.isThere(event.node), () => `${event.by} degrades ${event.node}, which is alive`);
       return {
         ...history,
         returning: '',
+        returned: '',
         needed: [],
         degrades: Math.min(countedMax, history.degrades + 1),
       };
@@ -161,19 +212,27 @@ function after(history: History, event: Event, now: Now): History {
 
 function agree(history: History, event: Extract<Event, { kind: 'agreed' }>): History {
   const { agreed } = history;
-  const { by, proposal, sequence } = event;
+  const { by } = event;
   // By whom does not matter later on.
-  const next = { ...history, agreed: { ...event, by: '' } };
-  if (agreed === undefined || nameOf(agreed) === nameOf(event)) return next;
-  const isNewer = proposal > agreed.proposal || (proposal === agreed.proposal && sequence > agreed.sequence);
-  hold('A4', isNewer, () => `${by} has ${nameOf(event)} agreed on, and ${nameOf(agreed)} was`);
+  const next = { ...history, returned: '', agreed: { ...event, by: '' } };
+  if (agreed === undefined) return next;
+  if (nameOf(agreed) === nameOf(event)) return { ...next, returned: history.returned };
+  hold('A4', isNewer(event, agreed), () => `${by} has ${nameOf(event)} agreed on, and ${nameOf(agreed)} was`);
   hold(
     'A3',
-    !agreed.degraded.includes(by) || history.returning === by,
+    !agreed.degraded.includes(by) || history.returned === by,
     () => `${by} is degraded in ${nameOf(agreed)}, and has ${nameOf(event)} agreed on`,
   );
   return next;
 }
+
+interface Version {
+  readonly proposal: number;
+  readonly sequence: number;
+}
+
+const isNewer = (one: Version, other: Version): boolean =>
+  one.proposal > other.proposal || (one.proposal === other.proposal && one.sequence > other.sequence);
 
 const nameOf = ({ proposal, sequence, members, degraded }: Extract<Event, { kind: 'agreed' }>): string =>
   `${proposal}.${sequence} ${members.join('')}|${degraded.join('')}`;

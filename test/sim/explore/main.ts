@@ -1,7 +1,7 @@
 /**
- * `npm run sim -- --explore`: all states of two replicas and an arbiter that can come of a leader that all know, with one write, a
- * degrade, an upgrade and two deaths. `--boot` begins with the start of all processes instead; `--crashes`, `--writes`,
- * `--losses`, `--changes`, `--proposals` and `--states` set other bounds, `--fine` lets messages arrive while a write is under way, `--early`
+ * `npm run sim -- --explore`: all states, of the kind that `explorer` knows, of two replicas and an arbiter that can come of a leader that
+ * all know, with one write, a degrade, an upgrade and two deaths. `--boot` begins with the start of all processes instead; `--crashes`, `--writes`,
+ * `--losses`, `--partings`, `--changes`, `--proposals` and `--states` set other bounds, `--fine` lets messages arrive while a write is under way, `--early`
  * lets a process come back while messages are under way. To compare with: `--unreduced` tries everything in every order, `--exact` tells
  * apart what behaves alike.
  *
@@ -16,6 +16,7 @@ const { values } = parseArgs({
     crashes: { type: 'string', default: '2' },
     writes: { type: 'string', default: '1' },
     losses: { type: 'string', default: '0' },
+    partings: { type: 'string', default: '0' },
     changes: { type: 'string', default: '1' },
     proposals: { type: 'string', default: '4' },
     fine: { type: 'boolean', default: false },
@@ -32,12 +33,13 @@ const { path, ...verdict } = new Explorer({
   crashes: Number(values.crashes),
   writes: Number(values.writes),
   losses: Number(values.losses),
+  partings: Number(values.partings),
   changes: Number(values.changes),
   proposals: Number(values.proposals),
   isCoarse: !values.fine,
   isSettled: !values.boot,
   startsAtRest: !values.early,
-  isReduced: !values.unreduced && !values.early,
+  isReduced: !values.unreduced && !values.early && values.partings === '0',
   isExact: values.exact,
   statesMax: Number(values.states),
 }).run((states, tried, depth) => console.error(`${states} states, ${tried} tried, depth ${depth}`));

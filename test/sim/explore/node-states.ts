@@ -6,6 +6,7 @@
  * every step, because the node alone can break it:
  *
  * - E5, L8: nothing is said that is not durable: no promise or proposal, no record taken, no log.
+ * - E10: nothing is taken without a lease.
  * - A1: an arbiter never acknowledges log. A6: a record forgets nobody: members and degraded are the replicas.
  */
 import { assert, must } from '../../../src/base/assert.ts';
@@ -16,6 +17,7 @@ import type { PalfMessage } from '../../../src/codec/palf-message.ts';
 import type { ArbiterEffect, ArbiterView } from '../../../src/palf/arbiter.ts';
 import type { PalfEffect, PalfSend } from '../../../src/palf/effects.ts';
 import type { PalfView } from '../../../src/palf/view.ts';
+import { votersOf } from '../../../src/palf/quorum.ts';
 import { hold } from './broken.ts';
 import type { CoreStates, Session } from './core-states.ts';
 import type { Event, Histories } from './history.ts';
@@ -129,6 +131,17 @@ export class NodeStates {
 
   promised(number: number): number {
     return this.#durables.facts(this.#at, this.#states.get(number).durable).promised;
+  }
+
+  /** The position is in its durable log. */
+  holds(number: number, name: string): boolean {
+    return this.#durables.positions(this.#states.get(number).durable).includes(name);
+  }
+
+  /** The proposal whose record it has durably. */
+  recordOf(number: number): number {
+    const { version } = this.#durables.facts(this.#at, this.#states.get(number).durable);
+    return (version ?? noVersion).proposalId;
   }
 
   holdsLease(number: number): boolean {
@@ -360,7 +373,9 @@ export class NodeStates {
     const { version: known } = this.#durables.facts(this.#at, before);
     if (compareVersions(version ?? noVersion, known ?? noVersion) === 0) return;
     if (!this.#durables.isMember(durable, this.#self)) return;
-    run.events.push({ kind: 'takes', by: this.#self, held: this.#durables.positions(durable) });
+    const { proposalId: proposal, sequence } = version ?? noVersion;
+    const held = this.#durables.positions(durable);
+    run.events.push({ kind: 'takes', by: this.#self, proposal, sequence, held });
   }
 
   #feed(run: Run, input: (at: MonoMs, ids: ReadonlyMap<string, number>) => unknown): void {
@@ -406,6 +421,7 @@ export class NodeStates {
     };
     const { durable } = run.state;
     let turnEnds = false;
+    const hasLease = () => must(this.#replica, 'cores').isActiveNow(session);
     const asked: Extract<PalfEffect, { kind: 'readLog' }>[] = [];
     for (const effect of effects)
       switch (effect.kind) {
@@ -427,10 +443,25 @@ export class NodeStates {
           else run.state = { ...run.state, wakeMs: rounded(effect.at - at) };
           break;
         case 'commitTo': {
-          const name = `${effect.end.lsn}#${effect.end.checksum}`;
-          run.events.push({ kind: 'committed', by: self, lsn: effect.end.lsn, name });
+          const { lsn } = effect.end;
+          const name = `${lsn}#${effect.end.checksum}`;
+          const { stage, governing, config } = session.core.view();
+          const leads = stage === 'leading' || stage === 'starting';
+          const groups = leads ? [governing.members, config.members] : [];
+          const record = stage === 'leading' ? governing : config;
+          const { proposalId: proposal } = record.version;
+          const voters = leads ? votersOf(record) : [];
+          const isHeld = this.#durables.positions(durable).includes(name);
+          run.events.push({ kind: 'committed', by: self, lsn, name, isHeld, groups, proposal, voters });
           break;
         }
+        case 'reply':
+          hold(
+            'E10',
+            effect.outcome.kind !== 'ordered' || hasLease(),
+            () => `${self} takes a write without a lease`,
+          );
+          break;
         case 'roleChanged':
           if (effect.role === 'leader')
             run.events.push({
@@ -453,7 +484,7 @@ export class NodeStates {
       }
     this.#agree(run, session.core.view(), before);
     run.state = { ...run.state, io: run.state.io.toSorted(byKind) };
-    run.heldLease ||= must(this.#replica, 'cores').isActiveNow(session);
+    run.heldLease ||= hasLease();
     // The driver answers from memory, and ends the turn, before anything else happens.
     for (const { from, to } of asked) {
       const result = this.#durables.read(run.state.durable, from, to);

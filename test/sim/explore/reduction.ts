@@ -11,7 +11,7 @@
  *   under way everything is tried, so nothing is put off for ever; nor is it where all that X makes was there before.
  * - A link to X that is empty stays empty until X acts: its sender has nothing under way and can get nothing without X. An
  *   arbiter sends to those alone who asked it (asserted in `node-states`). Order within a link does not change by waiting.
- * - X is not woken while the other replica may die: it is told whether that one is alive.
+ * - Neither replica is to be woken while one may die: who is woken is told whether the other is alive.
  * - What others agree on does not move: no commit, election, degrade, upgrade or record of a new kind comes of it (`history`).
  * - Nobody else can tell: X neither gets nor loses a lease (E2); by its death it may, for a run in which others act while
  *   X still has it is also a run in which X acts otherwise, first.
@@ -54,7 +54,7 @@ function isStubborn(
   const other = 1 - node;
   if (
     node !== arbiterAt &&
-    worlds.isDue(world, node) &&
+    (worlds.isDue(world, node) || worlds.isDue(world, other)) &&
     worlds.isUp(world, other) &&
     worlds.deaths(world) > 0
   )

@@ -1,6 +1,6 @@
 /**
  * One moment of the explored world as whole numbers: a node's state for each node, a link's for each pair, what happened so far,
- * and how many deaths, writes and losses of messages are left. What can happen in it, and what becomes of it.
+ * how many deaths, writes, losses of messages and partings are left, and whether the replicas are parted. What can happen in it, and what becomes of it.
  */
 import { Broken, hold } from './broken.ts';
 import type { Histories, Now } from './history.ts';
@@ -17,13 +17,18 @@ const historySlot = nodes.length + pairs.length;
 const deathsSlot = historySlot + 1;
 const writesSlot = historySlot + 2;
 const lossesSlot = historySlot + 3;
-export const worldWidth = historySlot + 4;
+const partingsSlot = historySlot + 4;
+/** 1: the replicas do not reach each other, the arbiter reaches both */
+const partedSlot = historySlot + 5;
+export const worldWidth = historySlot + 6;
 
 const linkSlot = (from: number, to: number): number => slots[from]?.[to] ?? -1;
 
+const placeOf = (node: string): number => nodes.findIndex(each => each === node);
+
 export type World = Int32Array;
 
-type MoveKind = 'deliver' | 'lose' | 'complete' | 'wake' | 'start' | 'die' | 'write';
+type MoveKind = 'deliver' | 'lose' | 'complete' | 'wake' | 'start' | 'die' | 'write' | 'part' | 'meet';
 
 /** Something that happens to one node, and what can become of it. */
 export interface Move {
@@ -43,11 +48,9 @@ export class Worlds {
   /** of the world that is stepped */
   #world: World = new Int32Array(worldWidth);
   readonly #now: Now = {
-    isUp: node =>
-      this.isUp(
-        this.#world,
-        nodes.findIndex(each => each === node),
-      ),
+    isThere: node => this.isUp(this.#world, placeOf(node)) && !this.#isParted(this.#world),
+    proposal: node => this.states(placeOf(node)).recordOf(this.state(this.#world, placeOf(node))),
+    holds: (node, name) => this.states(placeOf(node)).holds(this.state(this.#world, placeOf(node)), name),
   };
 
   constructor(parts: {
@@ -102,15 +105,25 @@ export class Worlds {
 
   allow(
     world: World,
-    left: { readonly deaths: number; readonly writes: number; readonly losses: number },
+    left: {
+      readonly deaths: number;
+      readonly writes: number;
+      readonly losses: number;
+      readonly partings: number;
+    },
   ): void {
     world[deathsSlot] = left.deaths;
     world[writesSlot] = left.writes;
     world[lossesSlot] = left.losses;
+    world[partingsSlot] = left.partings;
   }
 
   #losses(world: World): number {
     return world[lossesSlot] ?? 0;
+  }
+
+  #isParted(world: World): boolean {
+    return world[partedSlot] === 1;
   }
 
   isUp(world: World, node: number): boolean {
@@ -158,7 +171,7 @@ export class Worlds {
         .join(),
     );
     const states = nodes.map((_, node) => this.states(node).print(this.state(world, node)));
-    const left = [this.deaths(world), this.writes(world), this.#losses(world)];
+    const left = world.subarray(deathsSlot);
     return [...states, ...links, this.#histories.text(this.history(world)), ...left].join('\n');
   }
 
@@ -182,12 +195,24 @@ export class Worlds {
       const move = (kind: MoveKind, outcomes: readonly Outcome[]) =>
         moves.push({ kind, node, from: -1, outcomes });
       if (states.isWriting(state)) for (const outcome of states.complete(state)) move('complete', [outcome]);
-      if (states.isDue(state)) move('wake', states.wake(state, this.isUp(world, 1 - node)));
+      if (states.isDue(state)) {
+        const isOtherThere = this.isUp(world, 1 - node) && !this.#isParted(world);
+        move('wake', states.wake(state, isOtherThere));
+      }
       if (!states.isUp(state)) {
         if (isAtRest || !this.#startsAtRest) move('start', states.start(state));
       } else if (this.deaths(world) > 0) move('die', states.die(state));
       if (this.mayBeWritten(world, node)) move('write', states.write(state));
+      else if (this.writes(world) > 0 && node !== arbiterAt && states.isUp(state)) {
+        // It refuses, and nothing comes of it; if not, that is broken.
+        const broken = states.write(state).filter(({ problem }) => problem !== undefined);
+        if (broken.length > 0) move('write', broken);
+      }
     }
+    // Of no node: what happens to the first one is nothing.
+    const nothing = { node: 0, from: -1, outcomes: this.states(0).stay(this.state(world, 0)) };
+    if ((world[partingsSlot] ?? 0) > 0 && !this.#isParted(world)) moves.push({ kind: 'part', ...nothing });
+    if (this.#isParted(world) && isAtRest) moves.push({ kind: 'meet', ...nothing });
     return moves;
   }
 
@@ -207,6 +232,8 @@ export class Worlds {
       start: () => `${id} starts`,
       die: () => `${id}:`,
       write: () => `${id} is written to`,
+      part: () => 'the replicas are parted',
+      meet: () => 'the replicas reach each other again',
     }[kind]();
     return `${done}${what === '' ? '' : ` ${what}`}`;
   }
@@ -219,12 +246,20 @@ export class Worlds {
     if (from >= 0) into[linkSlot(from, node)] = this.links.rest(this.link(world, from, node));
     for (const sent of outcome.sends) {
       const to = Math.floor(sent / messagesMax);
-      // Who is down gets nothing.
-      if (!this.isUp(world, to)) continue;
+      // Who is down gets nothing, nor does who is parted.
+      if (!this.isUp(world, to) || (this.#isParted(world) && to !== arbiterAt && node !== arbiterAt))
+        continue;
       const slot = linkSlot(node, to);
       into[slot] = this.links.append(into[slot] ?? 0, sent % messagesMax);
     }
     if (kind === 'lose') into[lossesSlot] = this.#losses(world) - 1;
+    if (kind === 'part') {
+      into[partingsSlot] = (world[partingsSlot] ?? 0) - 1;
+      into[partedSlot] = 1;
+      into[linkSlot(0, 1)] = 0;
+      into[linkSlot(1, 0)] = 0;
+    }
+    if (kind === 'meet') into[partedSlot] = 0;
     if (kind === 'write') into[writesSlot] = this.writes(world) - 1;
     if (outcome.isDeath) {
       into[deathsSlot] = this.deaths(world) - 1;

@@ -91,6 +91,19 @@ export const arbitrationMutants: readonly Mutant[] = [
     caughtBy: /A[34]|C3|L[134]|E2|E10|M2/,
   },
   {
+    mistake: 'a leader commits by a list that nobody else has taken yet',
+    isQuick: true,
+    changes: [
+      [
+        'palf/leadership.ts',
+        'if (this.#isStartAgreed && reached >= this.#start.lsn) log.commit(lsn(reached));',
+        'if (reached >= this.#start.lsn) log.commit(lsn(reached));',
+      ],
+    ],
+    seedsMax: 300,
+    caughtBy: /L[134]/,
+  },
+  {
     mistake: 'the arbiter acknowledges log, and is counted for it',
     isQuick: true,
     changes: [

@@ -156,8 +156,8 @@ export const groupMutants: readonly Mutant[] = [
     changes: [
       [
         'palf/leadership.ts',
-        '? peer.flushed : 0;\n    });\n    if (reached',
-        '? log.flushed.lsn : 0;\n    });\n    if (reached',
+        '? peer.flushed : 0;\n    });\n    if (this.#isStartAgreed',
+        '? log.flushed.lsn : 0;\n    });\n    if (this.#isStartAgreed',
       ],
     ],
     seedsMax: 20,
@@ -168,8 +168,8 @@ export const groupMutants: readonly Mutant[] = [
     changes: [
       [
         'palf/leadership.ts',
-        'if (reached >= this.#start.lsn) log.commit(lsn(reached));',
-        'log.commit(lsn(reached));',
+        'if (this.#isStartAgreed && reached >= this.#start.lsn)',
+        'if (this.#isStartAgreed)',
       ],
       [
         'palf/leadership.ts',

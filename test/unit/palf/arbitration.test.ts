@@ -391,3 +391,34 @@ test('who was taken back in a record that it did not hear of, and has the log, i
   rig.elect(leader);
   rig.commit(other);
 });
+
+test('what a leader begins with is not committed before its first record is agreed: the others may go on without it', () => {
+  let isParted = false;
+  const rig = rigOf('ab').judge(() => (isParted ? 'dead' : 'alive'));
+  const leader = rig.elect();
+  const other = must(rig.followers(leader)[0], 'follower');
+  rig.commit(leader);
+  rig.settle(leader);
+  const isBetween = (from: string, to: string) =>
+    (from === leader.id && to === other.id) || (from === other.id && to === leader.id);
+  // A tail that it alone has, and then a record without the other that it alone has.
+  rig.isCut = (from, to, message) => isBetween(from, to) || (from === leader.id && message.kind === 'config');
+  rig.propose(leader, 'a tail');
+  isParted = true;
+  rig.until(() => leader.meta.config.degraded.length > 0, 'a record that it alone has');
+  // Elected with it, and the arbiter never takes its first record.
+  rig.crash(leader);
+  const { promised } = leader.meta;
+  rig.boot(leader);
+  rig.until(() => leader.meta.promised > promised && leader.meta.accepted === leader.meta.promised, 'a term');
+  rig.run(100);
+  rig.isCut = (from, to) => from === leader.id || to === leader.id;
+  rig.elect(leader);
+  rig.until(() => other.view.governing.degraded.length > 0, 'a record of the other');
+  rig.commit(other, 'something else');
+  // The rig fails if anybody calls two things committed at one place.
+  rig.isCut = () => false;
+  isParted = false;
+  rig.until(() => shape(other) === 'ab|', 'an upgrade');
+  rig.settle(other);
+});
