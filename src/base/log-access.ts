@@ -55,6 +55,8 @@ export interface LogState {
   readonly isActive: boolean;
   /** damaged or being rebuilt: gets log, neither votes nor leads */
   readonly isImpaired: boolean;
+  /** its disk has not finished a write for a lease: acknowledges nothing, and does not lead */
+  readonly isStuck: boolean;
   readonly config: LogMembership;
   readonly proposalId: ProposalId;
   readonly accessMode: AccessMode;

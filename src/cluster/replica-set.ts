@@ -212,6 +212,7 @@ function closedReplica(file: ReplicaFile): LocalReplica {
     leader: null,
     isActive: false,
     isImpaired: true,
+    isStuck: false,
     config: {
       version: { proposalId: proposalId(0), sequence: 0 },
       members: [],

@@ -198,6 +198,7 @@ export class LogStream implements LogAccess {
       leader: view.leader,
       isActive: this.holdsLease(),
       isImpaired: view.impaired !== null,
+      isStuck: this.#isStuck(),
       config: { version, members, learners, degraded, arbiter },
       proposalId: view.proposalId,
       accessMode: view.accessMode,
@@ -209,6 +210,13 @@ export class LogStream implements LogAccess {
       maxScn: view.maxScn,
       proposalHistory: view.history,
     };
+  }
+
+  #isStuck(): boolean {
+    const { clock, timing } = this.#options;
+    const { writingSince } = this.#now;
+    const { leaseMs } = { ...palfSettingsDefault, ...timing };
+    return writingSince !== null && clock.now() - writingSince >= leaseMs;
   }
 
   /** How far the other replicas are, as this leader knows; empty on others. */

@@ -14,6 +14,7 @@ const source: LogReader = {
     leader: nodeId('self'),
     isActive: true,
     isImpaired: false,
+    isStuck: false,
     config: {
       version: { proposalId: proposalId(0), sequence: 1 },
       members: [nodeId('self')],

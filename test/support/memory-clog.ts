@@ -104,6 +104,7 @@ export class MemoryClog implements LogReader {
       leader: self,
       isActive: true,
       isImpaired: false,
+      isStuck: false,
       config: {
         version: { proposalId: proposalId(0), sequence: 1 },
         members: [self],

@@ -28,6 +28,7 @@ let clock: ManualClock;
 let told: ArbitrationNews[] = [];
 let degraded: readonly NodeId[] = [];
 let leads = true;
+let isStuck = false;
 let sequence = 1;
 let stopped: readonly NodeId[] = [];
 let watch: ArbitrationWatch | null = null;
@@ -39,6 +40,7 @@ function begin(servers: readonly NodeId[] = [self, peer]): void {
   told = [];
   degraded = [];
   leads = true;
+  isStuck = false;
   stopped = [];
   answers.clear();
   handlers.clear();
@@ -62,6 +64,7 @@ function begin(servers: readonly NodeId[] = [self, peer]): void {
       ({
         isActive: leads,
         isImpaired: false,
+        isStuck,
         config: {
           members: [self, peer].filter(node => !degraded.includes(node)),
           degraded,
@@ -123,6 +126,15 @@ test('a server that answers speaks for itself', async () => {
   stopped = [peer];
   await pass(600);
   expect(verdict()).toBe('stopped');
+});
+
+test('a server says of a replica whose disk does not answer that it does not work', async () => {
+  begin();
+  const health = () =>
+    handlers.get('node.health')?.({}, { nodeId: peer, address: '' }, () => {}) ?? Promise.reject(silent);
+  expect(await health()).toEqual(healthy);
+  isStuck = true;
+  expect(await health()).toEqual({ isFull: false, working: [] });
 });
 
 test('a machine that refuses the connection says that the process is gone', async () => {

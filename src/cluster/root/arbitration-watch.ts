@@ -244,7 +244,8 @@ export class ArbitrationWatch {
 
   #health(): Health {
     const { replicas, isFull } = this.#options;
-    const working = replicas.all().filter(replica => !replica.state().isImpaired);
+    const works = ({ isImpaired, isStuck }: LogState) => !isImpaired && !isStuck;
+    const working = replicas.all().filter(replica => works(replica.state()));
     return { isFull: isFull(), working: working.map(({ tenantId }) => tenantId) };
   }
 
