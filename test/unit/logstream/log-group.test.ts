@@ -447,6 +447,21 @@ test('a leader whose disk stands still is replaced', async () => {
   await sameLog();
 });
 
+test('a follower whose disk stands still says so, for as long as it does', async () => {
+  const leader = await begin();
+  const [follower] = followersOf(leader);
+  const stuck = must(follower, 'a follower');
+  const gate = Promise.withResolvers<void>();
+  stuck.gate = gate.promise;
+  await group.commit(leader, 'x');
+  await group.until(() => stuck.log.state().isStuck, 'a write that takes a lease');
+  expect(leader.log.state().isStuck).toBe(false);
+  stuck.gate = undefined;
+  gate.resolve();
+  await group.until(() => !stuck.log.state().isStuck, 'a disk that answers');
+  await group.settle(leader);
+});
+
 test('access mode and flashback hold on all replicas, and over a change of leader', async () => {
   const leader = await begin();
   await group.commit(leader, 'one');
