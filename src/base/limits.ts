@@ -248,6 +248,8 @@ export const blockBytesMax = 1_073_741_824;
 export const windowGroupsMax = 2_048;
 /** Bytes ordered but not yet durable; a single larger entry passes when the window is empty. */
 export const windowBytesMax = 134_217_728;
+/** The longest lease that a leader may ask for. */
+export const leaseMsMax = 4_000;
 /** Bytes of one durable write. */
 export const flushBytesMax = 4_194_304;
 /** Fragments of one vectored write (the kernel takes 1024). */
@@ -442,6 +444,8 @@ export const clusterSecretBytesMax = 4_096;
 /** How often a server reports to the root service, and how long its silence may last. */
 export const heartbeatMs = 1_000;
 export const serverSilenceMs = 3_000;
+/** How often it is logged that a server has another lease than the leader of the root service. */
+export const leaseDiffersLogMs = 60_000;
 /** A server whose disk has less room than this leads only what nobody else can, until it has twice as much. */
 export const leaderDiskRoomBytes = 33_554_432;
 /** How often the root service looks after servers and tasks, and after servers that are silent. */

@@ -56,6 +56,11 @@ export function nextSteps(cluster: ClusterInfo): string[] {
     else if (stopTime !== null)
       steps.push(`server ${address} is stopped and leads nothing: obstandby cluster start-server ${address}`);
   }
+  const leases = cluster.servers.filter(({ leaseMs }) => (leaseMs ?? null) !== null);
+  if (new Set(leases.map(({ leaseMs }) => leaseMs)).size > 1)
+    steps.push(
+      `palf.leaseMs is not the same everywhere (${leases.map(({ address, leaseMs }) => `${address}: ${leaseMs}`).join(', ')}): set one value in every configuration, and restart one server after another`,
+    );
   for (const { tenantId, name, previousLocality, locality, replicas } of cluster.tenants) {
     if (previousLocality !== null)
       steps.push(

@@ -23,6 +23,8 @@ export interface ServerInfo {
   readonly sqlAddress: string | null;
   readonly peerAddress: string | null;
   readonly httpAddress: string | null;
+  /** how it is configured; null: not known */
+  readonly leaseMs: number | null;
   /** leads the root service */
   readonly isRoot: boolean;
 }

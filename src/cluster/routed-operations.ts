@@ -503,6 +503,7 @@ const serverInfo = (entry: ServerEntry, picture: ClusterPicture | null) => ({
   stopTime: entry.stopTime === null ? null : wallMicros(entry.stopTime),
   createTime: wallMicros(entry.createTime),
   startTime: entry.startTime === null ? null : wallMicros(entry.startTime),
+  leaseMs: entry.leaseMs ?? null,
   isRoot: picture?.root === entry.nodeId,
 });
 

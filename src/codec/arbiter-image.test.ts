@@ -29,6 +29,7 @@ const record = {
 const image: ArbiterImage = {
   self: nodeId('arbiter-5e6f70'),
   promised: proposalId(1_235),
+  leaseMs: 1_200,
   config: record,
   basis: { start: record.sealed, barrier: record.sealed.lsn },
 };
@@ -41,8 +42,9 @@ test('an image comes back as it was, and of 4F and an R replica it takes little 
   expect(decodeArbiterImage(encodeArbiterImage(made))).toEqual(made);
 });
 
-test('an image that was written before the log of a record was kept has none', () => {
+test('an image that was written before the log of a record was kept has none, and before leases were the longest there is', () => {
   expect(decodeArbiterImage(changed({ basis: undefined }))).toEqual({ ...image, basis: null });
+  expect(decodeArbiterImage(changed({ leaseMs: undefined }))).toEqual({ ...image, leaseMs: 4_000 });
 });
 
 const changed = (changes: Record<string, unknown>): Uint8Array =>
@@ -54,6 +56,7 @@ test.each([
   ['is too large', Buffer.alloc(20_000, ' ')],
   ['has no promise', changed({ promised: undefined })],
   ['has a promise that is no number', changed({ promised: -1 })],
+  ['has a lease that is no number', changed({ leaseMs: null })],
   ['has no node', changed({ self: '' })],
   ['has half a record', changed({ config: { ...record, members: undefined } })],
   ['has no word on a record', changed({ config: undefined })],

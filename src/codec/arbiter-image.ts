@@ -1,12 +1,13 @@
 /**
  * What the arbiter of a log stream must remember: the highest proposal it promised and the newest record it took, which
  * says who takes part, who counts, and the access mode. Whoever it gave its vote or lease to it may forget: it refuses a
- * proposal that was promised before a restart, and keeps silent until leases from before have run out.
+ * proposal that was promised before a restart, and keeps silent until leases from before have run out; so it remembers how long
+ * those may be.
  *
  * JSON, without a frame: the journal it is written to has checksums. Strict: what is malformed is a problem, never a default.
  */
 import { assert } from '../base/assert.ts';
-import { arbiterImageBytesMax } from '../base/limits.ts';
+import { arbiterImageBytesMax, leaseMsMax } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
 import { type Lsn, lsn, type NodeId, type ProposalId, proposalId } from '../base/scalars.ts';
 import {
@@ -24,6 +25,8 @@ export interface ArbiterImage {
   /** the node whose vote this is: made with its data directory, so that a wiped one is another */
   readonly self: NodeId;
   readonly promised: ProposalId;
+  /** the longest lease that it gave and that may hold still; 0: none ever */
+  readonly leaseMs: number;
   /** null: none was ever taken */
   readonly config: ConfigRecord | null;
   /** what the record was taken with; null: there is none, or it was taken before this was kept */
@@ -47,6 +50,7 @@ export interface ArbiterImageProblem {
 export const newArbiterImage = (self: NodeId): ArbiterImage => ({
   self,
   promised: proposalId(0),
+  leaseMs: 0,
   config: null,
   basis: null,
 });
@@ -64,6 +68,8 @@ export function decodeArbiterImage(bytes: Uint8Array): ArbiterImage | ArbiterIma
     return {
       self: reviveNode(raw['self']),
       promised: proposalId(reviveWhole(raw['promised'])),
+      // Journals of earlier versions do not say it.
+      leaseMs: raw['leaseMs'] === undefined ? leaseMsMax : reviveWhole(raw['leaseMs']),
       config: raw['config'] === null ? null : reviveRecord(raw['config']),
       // Journals of earlier versions do not have it.
       basis: (raw['basis'] ?? null) === null ? null : reviveBasis(raw['basis']),

@@ -9,6 +9,7 @@ const image: MetaImage = {
   blockBytes: 16_777_216,
   self: nodeId('a'),
   promised: proposalId(4),
+  leaseMs: 1_200,
   accepted: proposalId(3),
   config: {
     version: { proposalId: proposalId(1), sequence: 2 },

@@ -34,7 +34,8 @@ import {
 } from './config-record.ts';
 import { readU64, viewOf, writeU64 } from './u64.ts';
 
-export const metaVersion = 3;
+/** 4: an image has `leaseMs`. */
+export const metaVersion = 4;
 const metaMagic = 0x4d4c_424f; // 'OBLM'
 const headBytes = 24;
 
@@ -52,6 +53,8 @@ export interface MetaImage {
   readonly self: NodeId;
   /** highest ballot promised or used */
   readonly promised: ProposalId;
+  /** the longest lease that was given to another and may hold still: for so long a restart keeps silent; 0: none ever */
+  readonly leaseMs: number;
   /**
    * The newest proposal whose leader this replica followed from its start: the log holds what that leader began with,
    * and is a prefix of its log. The first key of log recency.
@@ -147,6 +150,7 @@ function reviveMeta(value: unknown): MetaImage {
     blockBytes: reviveWhole(raw['blockBytes']),
     self: reviveNode(raw['self']),
     promised: proposalId(reviveWhole(raw['promised'])),
+    leaseMs: reviveWhole(raw['leaseMs']),
     accepted: proposalId(reviveWhole(raw['accepted'])),
     config: reviveRecord(raw['config']),
     cutApplied: reviveVersion(raw['cutApplied']),

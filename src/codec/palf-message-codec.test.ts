@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { leaseMsMax } from '../base/limits.ts';
 import type { ConfigVersion, LogPosition } from '../base/log-access.ts';
 import { lsn, monoMs, nodeId, proposalId, scn } from '../base/scalars.ts';
 import type { ConfigRecord } from './config-record.ts';
@@ -17,6 +18,7 @@ const position: fc.Arbitrary<LogPosition> = fc.record({
   checksum: u32,
 });
 const version: fc.Arbitrary<ConfigVersion> = fc.record({ proposalId: proposal, sequence: whole });
+const leaseMs = fc.integer({ min: 1, max: leaseMsMax });
 const health = { mendings: u32, impaired: fc.boolean(), checkpoint: whole.map(lsn) };
 const standing = fc.record({ version, accepted: proposal, end: whole.map(lsn), priority: u32 });
 
@@ -73,7 +75,7 @@ const message: fc.Arbitrary<PalfMessage> = fc.oneof(
     version,
     isMember: fc.boolean(),
   }),
-  fc.record({ kind: fc.constant('prepare'), proposal, sentAt, version, released: proposal }),
+  fc.record({ kind: fc.constant('prepare'), proposal, sentAt, leaseMs, version, released: proposal }),
   fc.record({
     kind: fc.constant('promise'),
     proposal,
@@ -85,7 +87,7 @@ const message: fc.Arbitrary<PalfMessage> = fc.oneof(
     ...health,
   }),
   fc.record({ kind: fc.constant('reject'), proposal, promised: proposal }),
-  fc.record({ kind: fc.constant('renew'), proposal, sentAt, committed: whole.map(lsn) }),
+  fc.record({ kind: fc.constant('renew'), proposal, sentAt, leaseMs, committed: whole.map(lsn) }),
   fc.record({
     kind: fc.constant('renewed'),
     proposal,
@@ -183,6 +185,17 @@ test('foreign bytes are a problem, never an exception', () => {
     ),
     { numRuns: 2_000 },
   );
+});
+
+test.each([0, leaseMsMax + 1])('a request for a lease of %i ms is a problem', asked => {
+  const bytes = bytesOf({
+    kind: 'renew',
+    proposal: proposalId(1),
+    sentAt: monoMs(0),
+    leaseMs: asked,
+    committed: lsn(0),
+  });
+  expect(decodePalfMessage(bytes)).toMatchObject({ kind: 'problem' });
 });
 
 test('log whose payload was altered is a problem', () => {

@@ -6,7 +6,7 @@
  * against the position it is said to follow. The groups are views of the bytes given.
  */
 import { assert } from '../base/assert.ts';
-import { palfMessageBytesMax, palfRecordBytesMax } from '../base/limits.ts';
+import { leaseMsMax, palfMessageBytesMax, palfRecordBytesMax } from '../base/limits.ts';
 import type { ConfigVersion, LogPosition } from '../base/log-access.ts';
 import { lsn, monoMs, proposalId, scn } from '../base/scalars.ts';
 import { decodeGroups, isProblem } from './clog.ts';
@@ -56,6 +56,17 @@ const time: FieldType<ReturnType<typeof monoMs>> = {
     const value = view.getFloat64(at, true);
     need(Number.isFinite(value) && value >= 0, 'a time is finite and not negative');
     return monoMs(value);
+  },
+};
+
+/** Who gives its word gives it for so long: no sender may bind it for longer than any server may be configured to. */
+const lease: FieldType<number> = {
+  bytes: 4,
+  write: (view, at, value) => view.setUint32(at, value, true),
+  read: (view, at) => {
+    const value = view.getUint32(at, true);
+    need(value >= 1 && value <= leaseMsMax, 'a lease keeps to its limit');
+    return value;
   },
 };
 
@@ -120,7 +131,7 @@ const layouts = {
   canvass: { proposal, round: u32, standing, insist: flag },
   support: { proposal, round: u32 },
   oppose: { proposal, round: u32, hard: flag, version, isMember: flag },
-  prepare: { proposal, sentAt: time, version, released: proposal },
+  prepare: { proposal, sentAt: time, leaseMs: lease, version, released: proposal },
   promise: {
     proposal,
     sentAt: time,
@@ -131,7 +142,7 @@ const layouts = {
     ...health,
   },
   reject: { proposal, promised: proposal },
-  renew: { proposal, sentAt: time, committed: place },
+  renew: { proposal, sentAt: time, leaseMs: lease, committed: place },
   renewed: { proposal, sentAt: time, priority: u32, healthy: flag, ...health },
   'hand-over': { proposal },
   resign: { proposal },

@@ -45,11 +45,15 @@ export type PalfMessage =
       readonly version: ConfigVersion;
       readonly isMember: boolean;
     }
-  /** vote, log prepare and lease in one. `released`: the leader of that proposal handed over to the sender; 0 for none */
+  /**
+   * Vote, log prepare and lease in one. `leaseMs`: how long the sender counts on the word that it asks for. `released`: the leader
+   * of that proposal handed over to the sender; 0 for none.
+   */
   | {
       readonly kind: 'prepare';
       readonly proposal: ProposalId;
       readonly sentAt: MonoMs;
+      readonly leaseMs: number;
       readonly version: ConfigVersion;
       readonly released: ProposalId;
     }
@@ -66,10 +70,12 @@ export type PalfMessage =
   /** the answerer has promised `promised`, or keeps a lease it promised to another */
   | { readonly kind: 'reject'; readonly proposal: ProposalId; readonly promised: ProposalId }
   // --- lease ---
+  /** `leaseMs`: as in `prepare` */
   | {
       readonly kind: 'renew';
       readonly proposal: ProposalId;
       readonly sentAt: MonoMs;
+      readonly leaseMs: number;
       readonly committed: Lsn;
     }
   | ({

@@ -161,6 +161,7 @@ async function readMeta(metaFile: MetaFile, options: RecoveryOptions): Promise<M
     blockBytes,
     self: options.self,
     promised: proposalId(0),
+    leaseMs: 0,
     accepted: proposalId(0),
     config: firstRecord({
       members: initial.members,

@@ -79,16 +79,28 @@ class Rig {
   }
 }
 
-const prepare = (proposal: number, version: readonly [number, number] = [0, 1], released = 0) =>
+const prepare = (
+  proposal: number,
+  version: readonly [number, number] = [0, 1],
+  released = 0,
+  asked = leaseMs,
+) =>
   ({
     kind: 'prepare',
     proposal: proposalId(proposal),
     sentAt: monoMs(1),
+    leaseMs: asked,
     version: { proposalId: proposalId(version[0]), sequence: version[1] },
     released: proposalId(released),
   }) as const;
-const renew = (proposal: number) =>
-  ({ kind: 'renew', proposal: proposalId(proposal), sentAt: monoMs(1), committed: lsn(0) }) as const;
+const renew = (proposal: number, asked = leaseMs) =>
+  ({
+    kind: 'renew',
+    proposal: proposalId(proposal),
+    sentAt: monoMs(1),
+    leaseMs: asked,
+    committed: lsn(0),
+  }) as const;
 const config = (proposal: number, record: ConfigRecord) =>
   ({ kind: 'config', proposal: proposalId(proposal), record, start: zero, barrier: lsn(0) }) as const;
 const canvass = (version: readonly [number, number] = [0, 1]) =>
@@ -223,6 +235,38 @@ test('after a restart it keeps silent for a lease, and votes in no proposal that
   expect(rig.hear('b', prepare(4, [3, 2])).writeAll().said).toEqual(['b promise 4']);
   // One that never promised anything has nothing to forget.
   expect(new Rig().hear('a', canvass()).said).toEqual(['a support 0']);
+});
+
+test('it keeps its word for as long as the asker counts on it, whatever the lease of its cluster is', () => {
+  const rig = new Rig();
+  rig.hear('a', prepare(1, [0, 1], 0, leaseMs * 2)).writeAll();
+  rig.now += leaseMs * 2 - 1;
+  expect(rig.hear('b', prepare(2)).said).toEqual(['a promise 1', 'b reject 2']);
+  rig.now += 1;
+  expect(rig.hear('b', prepare(2)).writeAll().said).toEqual(['b promise 2']);
+  rig.now += leaseMs;
+  expect(rig.hear('a', prepare(3, [0, 1], 0, leaseMs / 2)).writeAll().said).toEqual(['a promise 3']);
+  rig.now += leaseMs / 2;
+  expect(rig.hear('b', prepare(4)).writeAll().said).toEqual(['b promise 4']);
+});
+
+test('a longer word than any before leaves when a restart would keep silent for so long, and it does', () => {
+  const rig = new Rig();
+  rig.hear('a', prepare(1)).writeAll();
+  expect(rig.hear('a', renew(1)).said).toEqual(['a promise 1', 'a renewed 1']);
+  expect(rig.hear('a', renew(1, leaseMs * 2)).said).toEqual([]);
+  expect(rig.writeAll().said).toEqual(['a renewed 1']);
+  expect(rig.image.leaseMs).toBe(leaseMs * 2);
+  // A shorter one does not undo it while the longer may hold.
+  expect(rig.hear('a', renew(1)).said).toEqual(['a renewed 1']);
+  for (let restarts = 0; restarts < 2; restarts++) {
+    rig.restart();
+    rig.now += leaseMs * 2 - 1;
+    expect(rig.hear('b', prepare(2)).said).toEqual([]);
+  }
+  rig.now += 1;
+  expect(rig.hear('b', prepare(2)).writeAll().said).toEqual(['b promise 2']);
+  expect(rig.image.leaseMs).toBe(leaseMs);
 });
 
 test('log is nothing to it', () => {

@@ -7,7 +7,7 @@
  * who was degraded cannot be elected (A3), and takes the records of one side only, those of the highest proposal that it
  * promised (A4). A record that its leader gave to nobody else before it died keeps no member out: they are told of it here.
  * Promise and record are durable before anything rests on them (E5); the lease it gives is in memory, and after a restart it
- * keeps silent until all leases from before have run out (E4).
+ * keeps silent until all leases from before have run out (E4): the longest of them is in the image.
  *
  * Must never: let a promise or the acknowledgement of a record go before the image that holds it is durable; acknowledge
  * log (A1); take an older record, or one of a lower proposal than it promised (C1).
@@ -19,7 +19,7 @@ import type { ArbiterImage } from '../codec/arbiter-image.ts';
 import { compareVersions, noVersion } from '../codec/config-record.ts';
 import type { LogHealth, PalfMessage, PalfMessageOf } from '../codec/palf-message.ts';
 import type { PalfSend } from './effects.ts';
-import { LeasePromise } from './lease.ts';
+import { LeasePromise, LongestWord } from './lease.ts';
 import type { PalfSettings } from './settings.ts';
 
 export type ArbiterInput =
@@ -55,9 +55,9 @@ const noLog: LogPosition = { lsn: lsn(0), scn: scn(0), checksum: 0 };
 const health: LogHealth = { mendings: 0, impaired: false, checkpoint: lsn(0) };
 
 export class ArbiterCore {
-  readonly #settings: Pick<PalfSettings, 'leaseMs'>;
   readonly #self: NodeId;
   readonly #lease = new LeasePromise();
+  readonly #longestWord: LongestWord;
   readonly #silentUntil: MonoMs;
   #durable: ArbiterImage;
   #wanted: ArbiterImage;
@@ -71,7 +71,10 @@ export class ArbiterCore {
   /** what rests on the image in flight, and no later one */
   #behind: PalfSend[] = [];
 
-  /** @param image what is durable; of a new arbiter `newArbiterImage` */
+  /**
+   * @param image what is durable; of a new arbiter `newArbiterImage`
+   * @param settings of the cluster: for so long it keeps silent at least
+   */
   constructor(
     { self, image }: { readonly self: NodeId; readonly image: ArbiterImage },
     settings: Pick<PalfSettings, 'leaseMs'>,
@@ -79,10 +82,11 @@ export class ArbiterCore {
   ) {
     assert(image.self === self, 'an arbiter belongs to one node');
     this.#self = self;
-    this.#settings = settings;
     this.#durable = image;
     this.#wanted = image;
-    this.#silentUntil = monoMs(image.promised > 0 ? now + settings.leaseMs : 0);
+    const forgotten = monoMs(now + Math.max(settings.leaseMs, image.leaseMs));
+    this.#silentUntil = image.promised > 0 ? forgotten : monoMs(0);
+    this.#longestWord = new LongestWord(forgotten);
   }
 
   /** The only entry. Effects are to be carried out in order. */
@@ -141,7 +145,7 @@ export class ArbiterCore {
 
   #onPrepare(from: NodeId, message: PalfMessageOf<'prepare'>, now: MonoMs): void {
     if (now < this.#silentUntil) return;
-    const { proposal, sentAt, released } = message;
+    const { proposal, sentAt, leaseMs, released } = message;
     if (released > 0) this.#lease.releaseLeader(released);
     const { promised } = this.#wanted;
     const order = compareVersions(message.version, this.#version);
@@ -156,7 +160,7 @@ export class ArbiterCore {
       this.#raise(proposal);
       this.#votedFor = from;
     }
-    this.#lease.grant(from, proposal, monoMs(now + this.#settings.leaseMs));
+    this.#giveWord(from, proposal, leaseMs, now);
     this.#thenSend(from, {
       kind: 'promise',
       proposal,
@@ -170,11 +174,18 @@ export class ArbiterCore {
   }
 
   /** A leader, or a candidate that repairs its log, asks for its lease. */
-  #onRenew(from: NodeId, { proposal, sentAt }: PalfMessageOf<'renew'>, now: MonoMs): void {
+  #onRenew(from: NodeId, { proposal, sentAt, leaseMs }: PalfMessageOf<'renew'>, now: MonoMs): void {
     if (!this.#follow(from, proposal)) return;
     if (now < this.#silentUntil || this.#lease.isBound(now, from)) return;
-    this.#lease.grant(from, proposal, monoMs(now + this.#settings.leaseMs));
+    this.#giveWord(from, proposal, leaseMs, now);
     this.#thenSend(from, { kind: 'renewed', proposal, sentAt, priority: 0, healthy: true, ...health });
+  }
+
+  /** Nothing of it leaves before a restart would keep silent for so long: what is said of it waits for what is wanted now. */
+  #giveWord(to: NodeId, proposal: ProposalId, leaseMs: number, now: MonoMs): void {
+    const longest = this.#longestWord.give(this.#wanted.leaseMs, leaseMs, now);
+    if (longest !== this.#wanted.leaseMs) this.#wanted = { ...this.#wanted, leaseMs: longest };
+    this.#lease.grant(to, proposal, monoMs(now + leaseMs));
   }
 
   #onResign(from: NodeId, { proposal }: PalfMessageOf<'resign'>): void {

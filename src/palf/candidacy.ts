@@ -134,6 +134,7 @@ export class Candidacy {
       kind: 'prepare',
       proposal: this.proposal,
       sentAt: this.#replica.now,
+      leaseMs: this.#replica.settings.leaseMs,
       version: this.#replica.config.version,
       released: this.#released,
     } as const;
@@ -141,11 +142,12 @@ export class Candidacy {
   }
 
   #sendRenewals(): void {
-    const { now, out } = this.#replica;
+    const { now, out, settings } = this.#replica;
     const message = {
       kind: 'renew',
       proposal: this.proposal,
       sentAt: now,
+      leaseMs: settings.leaseMs,
       committed: committedBefore(this.#replica, this.opening),
     } as const;
     for (const voter of this.#others) out.send(voter, message);

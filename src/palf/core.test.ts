@@ -14,6 +14,7 @@ const meta: MetaImage = {
   blockBytes: 16_384,
   self: nodeId('self'),
   promised: proposalId(4),
+  leaseMs: 0,
   accepted: proposalId(0),
   config: firstRecord({
     members: [nodeId('self')],
@@ -308,7 +309,13 @@ test('log that is cut off as a record of the arbiter is taken is not committed f
   feed({
     kind: 'message',
     from: nodeId('n2'),
-    message: { kind: 'renew', proposal: proposalId(5), sentAt: monoMs(0), committed: lsn(300) },
+    message: {
+      kind: 'renew',
+      proposal: proposalId(5),
+      sentAt: monoMs(0),
+      leaseMs: 1_200,
+      committed: lsn(300),
+    },
   });
   expect(committed).toEqual([]);
 });

@@ -1,7 +1,7 @@
 /**
  * A voter, and how it comes to stand itself.
  *
- * A voter gives its word, the lease, to one node at a time, and while that holds nobody else gets anything from it: a node that
+ * A voter gives its word, the lease, to one node at a time, for as long as that one counts on it, and while that holds nobody else gets anything from it: a node that
  * was cut off or removed cannot disturb those that hear a leader (E11). When the word has run out it asks the others first,
  * which promises nothing and leaves no trace (`canvass`). One opposes hard if it has given its word, keeps silent after a
  * restart, or holds a newer record than the candidate (E6); softly if it is fitter itself, and then it canvasses at once. A candidate
@@ -44,7 +44,14 @@ export class Elector {
   readonly #answers = new Map<NodeId, { readonly isSoft: boolean; readonly at: MonoMs }>();
   /** who got the promised proposal as a vote */
   #votedFor: NodeId | null = null;
-  #pending: { readonly to: NodeId; readonly proposal: ProposalId; readonly sentAt: MonoMs } | undefined;
+  #pending:
+    | {
+        readonly to: NodeId;
+        readonly proposal: ProposalId;
+        readonly sentAt: MonoMs;
+        readonly leaseMs: number;
+      }
+    | undefined;
 
   constructor(replica: Replica, host: ElectorHost) {
     this.#replica = replica;
@@ -214,8 +221,8 @@ export class Elector {
   // --- votes ---
 
   onPrepare(from: NodeId, message: PalfMessageOf<'prepare'>): void {
-    const { now, lease, config, meta, out, settings, isClosing } = this.#replica;
-    const { proposal } = message;
+    const { now, lease, config, meta, out, isClosing } = this.#replica;
+    const { proposal, sentAt, leaseMs } = message;
     this.#replica.hearOf(proposal);
     // Who was just made a member may not know it: the candidate's record says who votes.
     if (this.#replica.isSilent || isClosing || meta.wanted.impaired !== null) return;
@@ -238,8 +245,8 @@ export class Elector {
       this.#replica.raise(proposal);
       this.#votedFor = from;
     }
-    this.#give(from, proposal, monoMs(now + settings.leaseMs));
-    this.#pending = { to: from, proposal, sentAt: message.sentAt };
+    this.#giveWord(from, proposal, leaseMs);
+    this.#pending = { to: from, proposal, sentAt, leaseMs };
   }
 
   /** This replica itself used `proposal` up. */
@@ -262,8 +269,8 @@ export class Elector {
   settle(): void {
     const { meta, log, out, isLogQuiet, health } = this.#replica;
     if (this.#pending === undefined || !isLogQuiet) return;
-    const { to, proposal, sentAt } = this.#pending;
-    if (meta.durable.promised !== proposal) return;
+    const { to, proposal, sentAt, leaseMs } = this.#pending;
+    if (meta.durable.promised !== proposal || meta.durable.leaseMs < leaseMs) return;
     this.#pending = undefined;
     out.send(to, {
       kind: 'promise',
@@ -281,17 +288,28 @@ export class Elector {
 
   /** A leader that is followed asks for its lease. */
   onRenew(from: NodeId, message: PalfMessageOf<'renew'>): void {
-    const { now, lease, settings } = this.#replica;
+    const { now, lease, settings, meta } = this.#replica;
+    const { proposal, sentAt, leaseMs } = message;
     if (this.#replica.isSilent || lease.isBound(now, from)) return;
-    this.#give(from, message.proposal, monoMs(now + settings.leaseMs));
-    this.#replica.answer(from, {
+    this.#giveWord(from, proposal, leaseMs);
+    const renewed = {
       kind: 'renewed',
-      proposal: message.proposal,
-      sentAt: message.sentAt,
+      proposal,
+      sentAt,
       priority: settings.priority,
       healthy: this.#replica.isHealthy,
       ...this.#replica.health,
-    });
+    } as const;
+    if (meta.durable.leaseMs < leaseMs) meta.thenSend(from, renewed);
+    else this.#replica.answer(from, renewed);
+  }
+
+  /** To another: nothing of it may leave before a restart would keep silent for so long. */
+  #giveWord(to: NodeId, proposal: ProposalId, leaseMs: number): void {
+    const { meta, longestWord, now } = this.#replica;
+    const longest = longestWord.give(meta.wanted.leaseMs, leaseMs, now);
+    if (longest !== meta.wanted.leaseMs) meta.change({ leaseMs: longest });
+    this.#give(to, proposal, monoMs(now + leaseMs));
   }
 
   #give(to: NodeId, proposal: ProposalId, until: MonoMs): void {

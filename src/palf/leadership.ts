@@ -360,6 +360,7 @@ export class Leadership {
       kind: 'renew',
       proposal: this.proposal,
       sentAt: now,
+      leaseMs: settings.leaseMs,
       committed: committedBefore(this.#replica, this.opening),
     } as const;
     for (const peer of this.#peers.values()) {

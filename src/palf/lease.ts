@@ -1,16 +1,19 @@
 /**
  * Leases, both sides.
  *
- * A voter promises the lease to one node for a time counted from the reception of its request, in memory alone: after a
- * restart it keeps silent for a lease, by when everything it forgot has run out. The leader counts from the moment it
- * sent the request that a quorum answered, less the drift of clocks. So its lease ends before the promises do, and two
- * leaders never hold one at the same time (E2, E4). The log's safety rests on none of this (E3).
+ * How long a lease is, is for the leader to say: its requests carry it, and a voter promises it to one node for exactly so long, counted
+ * from the reception of the request. Servers that are configured otherwise, one after another perhaps, thus never count on
+ * different times. The promise is in memory alone: after a restart a voter keeps silent until everything it forgot has run
+ * out. So the length of the longest word that may hold is durable before a word leaves, in the same image as the promised
+ * proposal: no file of its own to keep in step with it, and no write but the first of each length. The leader counts from
+ * the moment it sent the request that a quorum answered, less the drift of both clocks. So its lease ends before the promises
+ * do, and two leaders never hold one at the same time (E2, E4). The log's safety rests on none of this (E3).
  */
 import type { MonoMs, NodeId, ProposalId } from '../base/scalars.ts';
 import { monoMs, proposalId } from '../base/scalars.ts';
 import type { ConfigRecord } from '../codec/config-record.ts';
 import { voteQuorumValue } from './quorum.ts';
-import { clockDrift } from './settings.ts';
+import { surelyKept } from './settings.ts';
 
 /** A voter's word. */
 export class LeasePromise {
@@ -54,6 +57,26 @@ export class LeasePromise {
   }
 }
 
+/** Of all words that a voter gave, also before its restart, the longest that may hold still. */
+export class LongestWord {
+  #allOutAt: MonoMs;
+
+  /** @param allOutAt when words from before the restart have run out */
+  constructor(allOutAt: MonoMs) {
+    this.#allOutAt = allOutAt;
+  }
+
+  /**
+   * A word of `leaseMs` is given now: what must be durable when it leaves, where `noted` is. Less than that only when no
+   * other word holds, so mostly after a restart: while a leader renews its lease there is always one.
+   */
+  give(noted: number, leaseMs: number, now: MonoMs): number {
+    const longest = now < this.#allOutAt ? Math.max(noted, leaseMs) : leaseMs;
+    this.#allOutAt = monoMs(Math.max(this.#allOutAt, now + leaseMs));
+    return longest;
+  }
+}
+
 /**
  * Until when a leader may rely on its voters.
  * @param sentAt when the newest request that the voter granted was sent; undefined for none, the leader itself grants for ever
@@ -69,5 +92,5 @@ export function leaseEnd(
   );
   if (since === Number.POSITIVE_INFINITY) return monoMs(Number.MAX_SAFE_INTEGER);
   if (since === Number.NEGATIVE_INFINITY) return monoMs(0);
-  return monoMs(since + leaseMs * (1 - clockDrift));
+  return monoMs(since + surelyKept(leaseMs));
 }

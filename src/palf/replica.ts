@@ -6,7 +6,7 @@ import { assert, must } from '../base/assert.ts';
 import { type MonoMs, monoMs, type NodeId, type ProposalId, proposalId } from '../base/scalars.ts';
 import type { ConfigRecord } from '../codec/config-record.ts';
 import type { LogHealth, PalfMessage } from '../codec/palf-message.ts';
-import { LeasePromise } from './lease.ts';
+import { LeasePromise, LongestWord } from './lease.ts';
 import { LogCutter } from './log-cutter.ts';
 import type { PalfInput } from './inputs.ts';
 import { MetaWriter } from './meta-writer.ts';
@@ -26,6 +26,7 @@ export class Replica {
   readonly log: ReplicaLog;
   readonly cutter: LogCutter;
   readonly lease = new LeasePromise();
+  readonly longestWord: LongestWord;
   now: MonoMs;
   /** until when a restarted voter may have forgotten a promise */
   readonly silentUntil: MonoMs;
@@ -58,7 +59,9 @@ export class Replica {
       out.trace({ event: 'impaired', what: 'durable log is missing', lsn: boot.end.lsn });
     }
     const mayHavePromised = meta.promised > 0 && !this.isSoleVoter;
-    this.silentUntil = monoMs(mayHavePromised ? now + settings.leaseMs : 0);
+    const forgotten = monoMs(now + Math.max(settings.leaseMs, meta.leaseMs));
+    this.silentUntil = mayHavePromised ? forgotten : monoMs(0);
+    this.longestWord = new LongestWord(forgotten);
   }
 
   get config(): ConfigRecord {

@@ -40,8 +40,10 @@ export const arbitrationTimeoutMsMin = 3_000;
 export const modestRounds = 3;
 /** Rounds of a candidate that its supporters wait for it: one more than it needs to insist, and one that may be lost. */
 export const awaitedRounds = modestRounds + 2;
-/** The leader's own clock may run this much slower than its followers' without two leases ever overlapping. */
+/** Every clock may run so much slower or faster than true time without two leases ever overlapping. */
 export const clockDrift = 0.01;
+/** What a leader whose clock is as slow as it may be counts on, of a lease that a voter whose clock is as fast as it may be keeps. */
+export const surelyKept = (leaseMs: number): number => (leaseMs * (1 - clockDrift)) / (1 + clockDrift);
 
 /** Parts of `renewMs` that renewals are made at the ends of. */
 const renewalParts = 6;

@@ -5,6 +5,7 @@
  * server takes a new value (`reloadable`). Unknown keys are errors: a typing mistake must not become a default.
  */
 import { z } from 'zod';
+import { leaseMsMax } from '../base/limits.ts';
 import {
   address,
   type ConfigKey,
@@ -84,9 +85,9 @@ export const configSchema = z.strictObject({
     {
       leaseMs: whole(
         200,
-        4000,
+        leaseMsMax,
         1200,
-        'How long a leader may lead without hearing from a majority. The same on every server of the cluster.',
+        'How long a leader may lead without hearing from a majority. The same on every server of the cluster; a new value may go from server to server, one restart after another.',
       ),
       renewMs: whole(20, 1000, 300, 'A leader renews its lease this often.'),
       canvassMs: whole(10, 1000, 40, 'Candidates come forward this long after each other.'),

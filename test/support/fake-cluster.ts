@@ -153,6 +153,7 @@ export class FakeServer implements LocalReplicas {
   readonly replicas = new Map<TenantId, FakeReplica>();
   node: NodeId;
   isUp = true;
+  leaseMs = 1_200;
   /** part of the cluster */
   isMember: boolean;
   picture: ClusterPicture | null = null;
@@ -205,7 +206,7 @@ export class FakeServer implements LocalReplicas {
       region: 'r',
       clusterName: 'c',
       version: '1',
-      leaseMs: 1200,
+      leaseMs: this.leaseMs,
       clusterId: isMember ? clusterId : null,
       contents: null,
       join: null,
@@ -494,6 +495,7 @@ export class FakeCluster {
       try {
         const { picture } = await this.root.hear({
           server: { nodeId: node, address, zone, region, version, startTime: 1, ...addresses },
+          leaseMs: server.describe().leaseMs,
           replicas: server.agent.reports(),
           revision: server.picture?.revision ?? null,
           events: server.events.splice(0),

@@ -122,6 +122,7 @@ export class PalfRig {
         blockBytes: 16_384,
         self: id,
         promised: proposalId(0),
+        leaseMs: 0,
         accepted: proposalId(0),
         config: firstRecord({
           members: members.map(nodeId),
@@ -156,12 +157,15 @@ export class PalfRig {
   // --- processes ---
 
   /** Starts a node's process on what is durable; `lose` groups of its log are gone, or rotten. */
-  boot(node: RigNode, changes: { readonly priority?: number; readonly lose?: number } = {}): void {
+  boot(
+    node: RigNode,
+    changes: { readonly priority?: number; readonly lose?: number; readonly leaseMs?: number } = {},
+  ): void {
     assert(node.core === undefined, 'a node runs once');
-    const { lose = 0, priority = 0 } = changes;
+    const { lose = 0, priority = 0, leaseMs = this.settings.leaseMs } = changes;
     if (node.meta.truncateTo !== null) this.#truncate(node, node.meta.truncateTo);
     if (lose > 0) node.groups.splice(node.groups.length - lose);
-    node.core = new PalfCore({ ...this.settings, priority });
+    node.core = new PalfCore({ ...this.settings, priority, leaseMs });
     node.life += 1;
     node.wakeAt = undefined;
     let history: readonly ProposalEra[] = node.meta.history.filter(era => era.startLsn < node.meta.base.lsn);
@@ -197,9 +201,9 @@ export class PalfRig {
     node.waiting = [];
   }
 
-  bootArbiter(): void {
+  bootArbiter(leaseMs = this.settings.leaseMs): void {
     const { id, image } = this.theArbiter;
-    this.theArbiter.core = new ArbiterCore({ self: id, image }, this.settings, monoMs(this.now));
+    this.theArbiter.core = new ArbiterCore({ self: id, image }, { leaseMs }, monoMs(this.now));
   }
 
   crashArbiter(): void {

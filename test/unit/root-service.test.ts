@@ -321,3 +321,13 @@ test('replicas from before they had numbers get those of their rows', async () =
   const numbers = facts.replicasOf(sys).map(({ replicaId }) => replicaId);
   expect(cluster.servers.map(server => server.find(sys)?.replicaId)).toEqual(numbers);
 });
+
+test('the picture says how servers are configured that were heard', async () => {
+  await start(['z1', 'z2', 'z3']);
+  cluster.at(2).isUp = false;
+  await cluster.pass(2_000);
+  cluster.at(1).leaseMs = 1_800;
+  await cluster.pass(2_000);
+  const { servers } = cluster.rootService.facts.picture;
+  expect(servers.map(({ leaseMs }) => leaseMs).slice(0, 2)).toEqual([1_200, 1_800]);
+});

@@ -73,6 +73,12 @@ export const rootErrors = {
   },
 
   // --- servers of a cluster ---
+  OBS_CLUSTER_LEASE_DIFFERS: {
+    kind: 'invalid',
+    message:
+      'server {address} runs with palf.leaseMs {theirs}, the server that leads the root service with {ours}',
+    hint: 'No two leaders come of it, but how soon a dead one is replaced depends on which it was. Set the same palf.leaseMs in the configuration of every server, and restart one server after another.',
+  },
   OBS_CLUSTER_NO_SUCH_SERVER: {
     kind: 'invalid',
     message: "there is no server '{address}' in this cluster",

@@ -53,6 +53,7 @@ test('a disk without room for the list of servers ends nothing: it is noted when
     clock,
     logger: silentLogger,
     facts: () => ({ ...own, ...addresses, startTime: 1, version: '1' }),
+    leaseMs: 1200,
     freeBytes: () => Promise.resolve(1e12),
     known: { servers: [own], sysNodes: [other], arbitration: null },
     onServers: servers => {

@@ -34,6 +34,7 @@ export interface ClusterNodeOptions {
   readonly logger: Logger;
   /** of this server now */
   readonly facts: () => ServerFacts;
+  readonly leaseMs: number;
   /** bytes that are free where the replicas are */
   readonly freeBytes: () => Promise<number>;
   /** from before anybody has told more */
@@ -211,10 +212,11 @@ export class ClusterNode {
   }
 
   async #beat(): Promise<void> {
-    const { facts } = this.#options;
+    const { facts, leaseMs } = this.#options;
     await this.#lookAtDisk();
     const beat = {
       server: facts(),
+      leaseMs,
       replicas: this.#agent.reports(),
       revision: this.#picture?.revision ?? null,
       events: this.#watch.events,

@@ -24,6 +24,8 @@ const serverEntrySchema = clusterServerSchema.extend({
   sqlAddress: addressShape.nullable(),
   peerAddress: addressShape.nullable(),
   httpAddress: addressShape.nullable(),
+  /** how it was configured when it reported last; absent: it did not, to this leader of the root service */
+  leaseMs: z.int().optional(),
 });
 export type ServerEntry = Readonly<z.output<typeof serverEntrySchema>>;
 
@@ -105,6 +107,7 @@ export type ServerEvent = Readonly<z.output<typeof serverEventSchema>>;
 
 export const heartbeatSchema = z.object({
   server: serverFactsSchema,
+  leaseMs: z.int().optional(),
   replicas: z.array(replicaReportSchema),
   /** of the picture it has */
   revision: revisionSchema.nullable(),

@@ -185,12 +185,15 @@ export class RootFacts {
   }
 
   #draw(): Omit<ClusterPicture, 'revision'> {
-    const { clusterId, self } = this.#options;
+    const { clusterId, self, watch } = this.#options;
     return {
       clusterId,
       root: self,
       arbitration: this.#arbitrationPicture(),
-      servers: [...this.servers],
+      servers: this.servers.map(server => {
+        const leaseMs = watch.beat(server.nodeId)?.leaseMs;
+        return leaseMs === undefined ? server : { ...server, leaseMs };
+      }),
       tenants: this.tenants.map(({ id, name, incarnation, status }) => {
         const stream = this.stream(id);
         return {

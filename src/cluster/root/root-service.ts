@@ -6,6 +6,7 @@ import { isObError, ObError } from '../../base/errors.ts';
 import { readoptMs, rootTickMs, serverSilenceMs } from '../../base/limits.ts';
 import { type MonoMs, monoMs, type NodeId } from '../../base/scalars.ts';
 import type { Timer } from '../../platform/clock.ts';
+import { LeaseCheck } from './lease-check.ts';
 import {
   type ClusterPicture,
   type Heartbeat,
@@ -28,6 +29,7 @@ export class RootService {
   readonly arbitration: RootArbitration;
   readonly #context: RootContext;
   readonly #sweeps: RootSweeps;
+  readonly #leaseCheck: LeaseCheck;
   #timer: Timer | null = null;
   #arbiterProblem: ObError | null = null;
   /** when the arbiter was told last whose it is */
@@ -40,6 +42,7 @@ export class RootService {
     this.arbitration = new RootArbitration(this.#context);
     this.tenants = new RootTenants(this.#context, this.arbitration);
     this.#sweeps = new RootSweeps(this.#context);
+    this.#leaseCheck = new LeaseCheck(options.leaseMs, options.logger);
   }
 
   /** Makes the first rows where there are none, and begins. */
@@ -67,12 +70,14 @@ export class RootService {
     const { server, revision } = beat;
     const known = facts.server(server.nodeId);
     if (known === undefined) throw new ObError('OBS_CLUSTER_NO_SUCH_SERVER', { address: server.address });
+    const hasOtherLease = watch.beat(server.nodeId)?.leaseMs !== beat.leaseMs;
     watch.hear(beat, now);
+    this.#leaseCheck.look(beat, now);
     if (beat.events.length > 0) await options.arbitration.addServerEvents(server.address, beat.events);
     if (!isReported(known, server)) {
       await options.store.updateServer(server);
       await facts.refresh();
-    }
+    } else if (hasOtherLease) await facts.refresh();
     const { picture } = facts;
     const has =
       revision !== null && !isNewer(picture.revision, revision) && !isNewer(revision, picture.revision);

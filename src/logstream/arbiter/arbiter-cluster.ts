@@ -29,7 +29,7 @@ import type { ArbiterJournal } from './arbiter-journal.ts';
 /** What the root service says when it adopts an arbiter. */
 export interface Adoption {
   readonly clusterId: string;
-  /** how long a promise is kept; the same on all servers of the cluster */
+  /** of the server that leads the root service: for so long it keeps silent at least after a restart */
   readonly leaseMs: number;
 }
 
@@ -82,7 +82,7 @@ export class ArbiterCluster {
   readonly links: NodeLinks;
   readonly #options: ArbiterClusterOptions;
   readonly #streams = new Map<string, Stream>();
-  /** read by the cores: the lease is the cluster's to say */
+  /** of the cluster; how long a promise is kept is for who asks for it to say */
   readonly #settings = { leaseMs: 0 };
   #adoption: Adoption | null = null;
   /** the id of the cluster whose adoption is being made durable */

@@ -320,6 +320,7 @@ export class Explorer {
                 blockBytes: 16_384,
                 self,
                 promised: proposalId(0),
+                leaseMs: 0,
                 accepted: proposalId(0),
                 config,
                 cutApplied: noVersion,

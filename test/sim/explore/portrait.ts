@@ -44,6 +44,8 @@ const inconsequential = new Set([
   '_leader',
   // When a leader may hand over to a fitter one. Nobody is fitter: priorities are equal, and disks answer (asserted below).
   '_notBefore',
+  // Whether a shorter lease than the noted one may be noted: all leases are equal here.
+  '_allOutAt',
 ]);
 
 type Fields = Record<string, unknown>;

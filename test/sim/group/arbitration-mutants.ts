@@ -277,8 +277,8 @@ export const arbitrationMutants: readonly Mutant[] = [
     changes: [
       [
         'palf/arbiter.ts',
-        'this.#silentUntil = monoMs(image.promised > 0 ? now + settings.leaseMs : 0);',
-        'this.#silentUntil = monoMs(0 * now);',
+        'this.#silentUntil = image.promised > 0 ? forgotten : monoMs(0);',
+        'this.#silentUntil = monoMs(0);',
       ],
     ],
     seedsMax: 100,

@@ -11,6 +11,7 @@ import { ArbiterNode, type ArbiterStep, type ArbiterWatcher } from './arbiter-no
 import { areListsSafe } from './atlas.ts';
 import { type GroupNode, streamKey } from './node.ts';
 import type { GroupWorld } from './world.ts';
+import { shortLeaseMs } from './swarm.ts';
 
 export class Arbitration implements ArbiterWatcher {
   readonly arbiters: ArbiterNode[] = [];
@@ -119,7 +120,7 @@ export class Arbitration implements ArbiterWatcher {
         random: this.#random.fork(),
         net,
         key: streamKey,
-        leaseMs: options.leaseMs,
+        leaseMs: options.hasShortLeases ? shortLeaseMs(options) : options.leaseMs,
       },
       this,
     );

@@ -29,7 +29,11 @@ export const groupMutants: readonly Mutant[] = [
     mistake: 'a promise is made before it is durable',
     isQuick: true,
     changes: [
-      ['palf/elector.ts', 'if (meta.durable.promised !== proposal) return;', ''],
+      [
+        'palf/elector.ts',
+        'if (meta.durable.promised !== proposal || meta.durable.leaseMs < leaseMs) return;',
+        'if (meta.durable.leaseMs < leaseMs) return;',
+      ],
       ['palf/replica.ts', 'return this.meta.durable.promised === this.meta.wanted.promised;', 'return true;'],
     ],
     seedsMax: 50,
@@ -93,6 +97,24 @@ export const groupMutants: readonly Mutant[] = [
     caughtBy: /L10|L3|L1|L7|invariant broken/,
   },
   // --- lease ---
+  {
+    mistake: 'a voter keeps its word for its own lease, not for the asker’s',
+    changes: [
+      [
+        'palf/elector.ts',
+        'this.#give(to, proposal, monoMs(now + leaseMs));',
+        'this.#give(to, proposal, monoMs(now + this.#replica.settings.leaseMs));',
+      ],
+    ],
+    seedsMax: 300,
+    caughtBy: /E2|E10|E11/,
+  },
+  {
+    mistake: 'a restarted voter is silent for its own lease, not for the longest that it gave',
+    changes: [['palf/replica.ts', 'Math.max(settings.leaseMs, meta.leaseMs)', 'settings.leaseMs']],
+    seedsMax: 300,
+    caughtBy: /E4|E2|E10|E11/,
+  },
   {
     mistake: 'the lease counts from when the answer came',
     changes: [

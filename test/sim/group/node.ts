@@ -31,7 +31,7 @@ import {
   saveImages,
 } from './machine.ts';
 import { logDirectory, logStart, Platter } from './platter.ts';
-import type { SwarmOptions } from './swarm.ts';
+import { shortLeaseMs, type SwarmOptions } from './swarm.ts';
 
 export const streamKey: StreamKey = { tenantId: tenantId(1002), stream: logStreamId(1001) };
 
@@ -180,7 +180,8 @@ export class GroupNode {
     this.#closePort = port.close;
     this.platter.restart(this.platter.meta()?.base ?? logStart);
     this.verified = 0;
-    const { leaseMs, renewMs, blockBytes, buggify, arbitration } = this.#options;
+    const { leaseMs, hasShortLeases, renewMs, blockBytes, buggify, arbitration } = this.#options;
+    const isShort = hasShortLeases && this.#random.chance(1, 2);
     const open = async () => {
       const log = await this.#open({
         disk,
@@ -197,7 +198,7 @@ export class GroupNode {
             ? { members: this.birth.members, learners: [], arbiter: this.birth.arbiter }
             : { members: [], learners: [this.id] },
         timing: {
-          leaseMs,
+          leaseMs: isShort ? shortLeaseMs(this.#options) : leaseMs,
           renewMs,
           canvassMs: leaseMs / 30,
           ...(arbitration === null

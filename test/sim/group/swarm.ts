@@ -32,6 +32,8 @@ export interface SwarmOptions {
   /** zone priority of each node; lower is better */
   readonly priorities: readonly number[];
   readonly leaseMs: number;
+  /** some processes are configured with a shorter one */
+  readonly hasShortLeases: boolean;
   readonly renewMs: number;
   readonly blockBytes: number;
   /** simulated milliseconds of faults */
@@ -57,7 +59,7 @@ export interface SwarmOptions {
     readonly hasWipe: boolean;
   };
   readonly clock: {
-    /** parts per million that a clock may be off */
+    /** parts per million that a clock may be off; a lease allows for 10 000 */
     readonly driftPpm: number;
     /** the drift is beyond what a lease allows for: leases prove nothing in such a run (E3) */
     readonly isOutOfBound: boolean;
@@ -106,12 +108,16 @@ export interface Upheaval {
   readonly hasSlowCuts: boolean;
 }
 
+/** What is configured instead of a lease where it is another: the shortest that outlives two lost renewals. */
+export const shortLeaseMs = ({ leaseMs }: SwarmOptions): number => leaseMs * 0.75;
+
 /** Above this mean time between faults of one kind, relative to the lease, there are none. */
 const never = 0;
 
 export function drawSwarm(random: SimRandom): SwarmOptions {
-  const options = drawCommon(random);
-  return random.chance(1, 5) ? inUpheaval(options, random) : options;
+  const common = drawCommon(random);
+  const options = random.chance(1, 5) ? inUpheaval(common, random) : common;
+  return { ...options, hasShortLeases: random.chance(1, 5) };
 }
 
 function inUpheaval(options: SwarmOptions, random: SimRandom): SwarmOptions {
@@ -158,6 +164,7 @@ function drawCommon(random: SimRandom): SwarmOptions {
       random.chance(1, 2) ? 1 : random.between(1, 3),
     ),
     leaseMs,
+    hasShortLeases: false,
     renewMs: leaseMs / 4,
     blockBytes: random.pick([16_384, 16_384, 65_536]),
     chaosMs,
@@ -194,7 +201,7 @@ function drawCommon(random: SimRandom): SwarmOptions {
       hasWipe: random.chance(1, 4),
     },
     clock: {
-      driftPpm: random.pick([0, 200, 200, 4_000]),
+      driftPpm: random.pick([0, 200, 200, 10_000]),
       isOutOfBound: random.chance(1, 12),
       hasWallJumps: random.chance(1, 4),
     },

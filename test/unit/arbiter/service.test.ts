@@ -105,6 +105,7 @@ function voter(from: TestNode, arbiter: () => NodeId, stream = 1_001, tenant = 1
 
 const prepare = (proposal: number): PalfMessage => ({
   kind: 'prepare',
+  leaseMs,
   proposal: proposalId(proposal),
   sentAt: monoMs(1),
   version: { proposalId: proposalId(0), sequence: 1 },

@@ -13,7 +13,10 @@ export const e11: MakeInvariant = world => {
   /** the lease that each process has given, by its own clock */
   const words = new Map<NodeId, Word>();
   /** when a question for a lease came, which may come twice: who asks counts from the first time, an answer may be to the last */
-  const asked = new Map<string, { readonly first: MonoMs; readonly last: MonoMs }>();
+  const asked = new Map<
+    string,
+    { readonly first: MonoMs; readonly last: MonoMs; readonly leaseMs: number }
+  >();
   /** when each voter learned that a leader or candidate wants the lease of a proposal no more */
   const letGo = new Map<string, MonoMs>();
   /** who asked each voter for a proposal */
@@ -53,7 +56,8 @@ export const e11: MakeInvariant = world => {
         }
         if (message.kind === 'prepare' || message.kind === 'renew') {
           const name = nameOf(self, from, message);
-          asked.set(name, { first: asked.get(name)?.first ?? now, last: now });
+          const { leaseMs } = message;
+          asked.set(name, { first: asked.get(name)?.first ?? now, last: now, leaseMs });
         }
       }
       const votes = [
@@ -64,12 +68,12 @@ export const e11: MakeInvariant = world => {
         if (message.kind !== 'promise' && message.kind !== 'renewed') continue;
         const question = asked.get(nameOf(node.id, to, message));
         if (question === undefined) continue;
-        const { first, last } = question;
+        const { first, last, leaseMs } = question;
         // An answer that was on its way when it was not wanted any more.
         const wanted = [to, 'anybody'].map(who => letGo.get(`${node.id} ${who} ${message.proposal}`) ?? -1);
         if (Math.max(...wanted) >= first) continue;
         const word = words.get(node.id);
-        const until = first + world.options.leaseMs;
+        const until = first + leaseMs;
         hold(
           'E11',
           word === undefined || word.leader === to || word.until <= last || until <= word.from,
