@@ -6,7 +6,7 @@
  * scanner relies on that. Writing never crosses a block. Full-disk errors are met before the log is touched (making a block, filling it
  * ahead): those are waited out, unless the log closes or is replaced; any other failed write is the owner's end.
  *
- * Must never: touch a file after it is closed, leave log behind a cut.
+ * Must never: touch a file after it is closed, leave log behind a cut, write log below a header that is not durable.
  */
 import { assert } from '../base/assert.ts';
 import { blockReadBytes, diskFullRetryMs, zeroFillBytesMax, zeroFillBytesMin } from '../base/limits.ts';
@@ -151,6 +151,11 @@ export class BlockStore {
     }
   }
 
+  /** Whether there is a file for the block that holds `at`. */
+  async has(at: Lsn): Promise<boolean> {
+    return (await this.list()).includes(blockIdOf(at, this.blockBytes));
+  }
+
   async fileBytes(blockId: number): Promise<number> {
     const file = await this.#options.disk.open(this.path(blockId), { create: false });
     try {
@@ -191,14 +196,31 @@ export class BlockStore {
     }
   }
 
-  /** Overwrites what lies behind `from` in its block with zeros, so that it can never be read as log again. */
-  async eraseBehind(from: Lsn): Promise<void> {
+  /**
+   * Overwrites what lies behind `from` in its block with zeros, so that it can never be read as log again.
+   * @param bytesMax nothing is known to lie further behind
+   */
+  async eraseBehind(from: Lsn, bytesMax?: number): Promise<void> {
     await this.#closeWriting();
-    await this.#erase(blockIdOf(from, this.blockBytes), from);
+    await this.#erase(blockIdOf(from, this.blockBytes), from, bytesMax);
+  }
+
+  /** Writes groups once more that are there already, those before `end`, all of one block. */
+  async rewrite(end: Lsn, parts: readonly Uint8Array[]): Promise<void> {
+    const start = lsn(end - parts.reduce((sum, part) => sum + part.length, 0));
+    if (start === end) return;
+    const path = this.path(blockIdOf(start, this.blockBytes));
+    const file = await this.#options.disk.open(path, { create: false });
+    try {
+      await file.writeDurable(positionInBlock(start, this.blockBytes), parts);
+    } finally {
+      await file.close();
+    }
   }
 
   /**
-   * Puts damaged log back in its place, durably: whole groups that begin at `start`, inside one block.
+   * Puts damaged log back in its place, durably: whole groups that begin at `start`, inside one block. If that fails it may look
+   * mended for as long as the page cache has it, and is found damaged again later: what proves the damage stays.
    * @param withHeader the block has no good header: its log begins here
    */
   async restore(start: LogPosition, bytes: Uint8Array, withHeader: boolean): Promise<void> {
@@ -240,12 +262,13 @@ export class BlockStore {
     await this.#closeWriting();
   }
 
-  async #erase(blockId: number, from: Lsn): Promise<void> {
+  async #erase(blockId: number, from: Lsn, bytesMax = Infinity): Promise<void> {
     const file = await this.#options.disk.open(this.path(blockId), { create: false });
     try {
-      const end = await file.size();
+      const position = positionInBlock(from, this.blockBytes);
+      const end = Math.min(await file.size(), position + bytesMax);
       const zeros = new Uint8Array(Math.min(blockReadBytes, this.blockBytes));
-      for (let at = positionInBlock(from, this.blockBytes); at < end; at += zeros.length)
+      for (let at = position; at < end; at += zeros.length)
         await file.writeDurable(at, [zeros.subarray(0, Math.min(zeros.length, end - at))]);
     } finally {
       await file.close();
@@ -258,10 +281,12 @@ export class BlockStore {
     const file = await disk.open(this.path(blockId), { create: true });
     try {
       const bytes = await file.size();
-      if (positionInBlock(start.lsn, blockBytes) === blockHeaderBytes || bytes < blockHeaderBytes) {
-        const header = encodeBlockHeader({ stream, incarnation, blockId, blockBytes, start });
-        await file.writeDurable(0, [header]);
-      }
+      const isNew = positionInBlock(start.lsn, blockBytes) === blockHeaderBytes || bytes < blockHeaderBytes;
+      // One that is there is written again: a write of it that failed may have left it in the page cache alone.
+      const header = isNew
+        ? encodeBlockHeader({ stream, incarnation, blockId, blockBytes, start })
+        : await file.read(0, blockHeaderBytes);
+      await file.writeDurable(0, [header]);
       const filledTo = Math.max(blockHeaderBytes, bytes);
       this.#writing = { blockId, file, filledTo, step: zeroFillBytesMin };
     } catch (error) {

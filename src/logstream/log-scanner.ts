@@ -7,7 +7,8 @@
  * meta image does, or the record has no hole. Log is written over zeros only, so that a write that was cut shows a
  * part that is still zero: a sector, or its end.
  */
-import { blockReadBytes, groupBytesMax } from '../base/limits.ts';
+import { must } from '../base/assert.ts';
+import { blockReadBytes, flushBytesMax, groupBytesMax } from '../base/limits.ts';
 import type { LogPosition, ProposalEra } from '../base/log-access.ts';
 import { type Lsn, lsn } from '../base/scalars.ts';
 import {
@@ -26,6 +27,8 @@ import type { BlockStore } from './block-store.ts';
 const sectorBytes = 512;
 /** A write that was cut inside a sector (a killed process, not a disk) leaves at least this many zeros, mostly more. */
 const holeBytesMin = 64;
+/** Groups that count no more are let go together. */
+const keptGroupsSlack = 1_024;
 
 /** What the good part of a log shows. */
 interface ScannedLog {
@@ -35,6 +38,8 @@ interface ScannedLog {
   /** ends of the groups behind `committed`, ascending */
   readonly tail: readonly LogPosition[];
   readonly history: readonly ProposalEra[];
+  /** the groups before `end` that the last durable write may have held, as they were checked; all of one block */
+  readonly last: readonly Uint8Array[];
   /** oldest byte on disk */
   readonly begin: Lsn;
 }
@@ -145,12 +150,18 @@ async function firstByte(store: BlockStore, end: Lsn): Promise<Lsn> {
 
 /** What the groups say, one after the other. */
 class LogWalk {
+  readonly #blockBytes: number;
   #end: LogPosition;
   #history: readonly ProposalEra[];
   #committed: LogPosition;
   #tail: LogPosition[] = [];
+  /** the last ones count, `#lastBytes` together */
+  #last: Uint8Array[] = [];
+  #lastFrom = 0;
+  #lastBytes = 0;
 
   constructor(meta: MetaImage) {
+    this.#blockBytes = meta.blockBytes;
     this.#end = meta.base;
     // The database held everything up to there.
     this.#committed = meta.base;
@@ -162,17 +173,42 @@ class LogWalk {
   }
 
   /** Takes the next group, or says why it cannot follow. */
-  add({ header, start, end }: Group): string | undefined {
+  add({ header, start, end, bytes }: Group): string | undefined {
     if (header.proposalId < lastProposal(this.#history)) return 'the proposal id goes back';
     this.#history = extendHistory(this.#history, header.proposalId, start.lsn);
     if (header.committedEnd > this.#committed.lsn) this.#prove(header.committedEnd);
     this.#end = end;
     this.#tail.push(end);
+    this.#keep(start, bytes);
     return undefined;
   }
 
   found(): Omit<ScannedLog, 'begin'> {
-    return { end: this.#end, committed: this.#committed, tail: this.#tail, history: this.#history };
+    return {
+      end: this.#end,
+      committed: this.#committed,
+      tail: this.#tail,
+      history: this.#history,
+      last: this.#last.slice(this.#lastFrom),
+    };
+  }
+
+  /** One write is under way at a time, it stays inside one block, and `flushBytesMax` bounds it. */
+  #keep(start: LogPosition, bytes: Uint8Array): void {
+    const beginsBlock = positionInBlock(start.lsn, this.#blockBytes) === blockHeaderBytes;
+    if (beginsBlock || this.#lastFrom > keptGroupsSlack) {
+      this.#last = beginsBlock ? [] : this.#last.slice(this.#lastFrom);
+      this.#lastFrom = 0;
+    }
+    if (beginsBlock) this.#lastBytes = 0;
+    this.#last.push(bytes);
+    this.#lastBytes += bytes.length;
+    for (;;) {
+      const first = must(this.#last[this.#lastFrom], 'group').length;
+      if (this.#lastBytes - first < flushBytesMax) return;
+      this.#lastBytes -= first;
+      this.#lastFrom += 1;
+    }
   }
 
   #prove(committed: Lsn): void {

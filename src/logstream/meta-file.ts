@@ -11,6 +11,7 @@ import { type DecodedMeta, decodeMeta, encodeMeta, type MetaImage } from '../cod
 import type { Disk, DiskFile } from '../platform/disk.ts';
 
 export const metaCopies = 2;
+const copies = [0, 1];
 const metaFileName = 'meta';
 
 export type FoundMeta =
@@ -50,29 +51,26 @@ export class MetaFile {
     }
     this.#sequence = newest.sequence;
     const good = found.filter(({ meta }) => meta.sequence === newest.sequence).map(({ copy }) => copy);
-    // What was read may be in the page cache alone, left there by a process that was killed.
-    await this.#put(newest.image, copy => !good.includes(copy), true);
+    const others = copies.filter(copy => !good.includes(copy));
+    // What was read may be in the page cache alone, called clean by the kernel after a write that failed. So it is written again,
+    // what looks good first: at most one copy was being written then, and the other is whole whatever happens now.
+    await this.#put(newest.image, [...good, ...others]);
     return { kind: 'found', image: newest.image };
   }
 
   /** Makes an image durable in both copies. */
   async write(image: MetaImage): Promise<void> {
     this.#sequence += 1;
-    await this.#put(image, () => true);
+    await this.#put(image, copies);
   }
 
-  /** @param syncs what is there is made durable first */
-  async #put(image: MetaImage, isWanted: (copy: number) => boolean, syncs = false): Promise<void> {
+  async #put(image: MetaImage, order: readonly number[]): Promise<void> {
     // Always the whole place: the file never grows, so that a full disk does not stop a write.
     const bytes = new Uint8Array(metaImageBytesMax);
     bytes.set(encodeMeta(image, this.#sequence));
     const file: DiskFile = await this.#disk.open(this.#path, { create: true });
     try {
-      if (syncs) await file.sync();
-      for (let copy = 0; copy < metaCopies; copy++) {
-        if (!isWanted(copy)) continue;
-        await file.writeDurable(copy * metaImageBytesMax, [bytes]);
-      }
+      for (const copy of order) await file.writeDurable(copy * metaImageBytesMax, [bytes]);
     } finally {
       await file.close();
     }

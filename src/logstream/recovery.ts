@@ -5,12 +5,16 @@
  * Damage of a log that nobody else has is thrown. Where there are other replicas it is mended from them, and what they
  * cannot give now makes a replica that does not vote until its leader has mended it.
  *
- * Must never: take a log of another stream, tenant or node, report damage as an earlier end (L10), forget a meta image.
+ * The process before may have died of a write that failed. The kernel says so once: what was written stays in the page cache, is
+ * read back, and is called clean, so that no sync brings it to the disk. What that write may have held is written again.
+ *
+ * Must never: take a log of another stream, tenant or node, report damage as an earlier end (L10), forget a meta image, count log
+ * as durable because it can be read (L8).
  */
 import type { InitialLog } from './log-stream-options.ts';
 import { assert } from '../base/assert.ts';
 import { ObError } from '../base/errors.ts';
-import { proposalErasMax } from '../base/limits.ts';
+import { flushBytesMax, proposalErasMax } from '../base/limits.ts';
 import type { ConfigVersion, LogPosition, ProposalEra } from '../base/log-access.ts';
 import { type LogStreamId, type Lsn, type NodeId, nodeId, proposalId } from '../base/scalars.ts';
 import { blockIdOf, blockStart } from '../codec/block-header.ts';
@@ -91,10 +95,13 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
       break;
     case 'ok':
       if (scan.unborn !== undefined) await store.remove(scan.unborn);
+      // The zeros, too, may hide a torn write from us that could not be erased.
+      if (await store.has(scan.end.lsn)) await store.eraseBehind(scan.end.lsn, flushBytesMax);
   }
   const { end, begin, history } = scan;
-  // What was read may be in the page cache alone, left there by a process that was killed.
+  // What was read may be in the page cache alone, left there by a process that was killed, or that died of a failed write.
   await store.sync(meta.base.lsn, end.lsn);
+  await store.rewrite(end.lsn, scan.last);
   return {
     meta,
     metaFile,

@@ -2,7 +2,9 @@
  * The disk port of everything durable outside SQLite: clog blocks, meta images, journals. Asynchronous, so that a
  * stalled disk is seen by the caller and not a frozen process.
  *
- * Any failed durable write poisons its file: the owner must stop the process (kind `disk`), never retry.
+ * Any failed durable write poisons its file: the owner must stop the process (kind `disk`), never retry. The kernel may show the
+ * bytes to the next process and call them clean: a sync there proves nothing, only writing them again does. Whoever opens a file that
+ * is written in place does that with what the last write may have held; a replaced file got its name after its sync, and needs none.
  */
 
 import { constants } from 'node:fs';

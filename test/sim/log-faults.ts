@@ -59,7 +59,7 @@ export class Faults {
   restart(world: LogWorld, site: LogSite): void {
     world.loop.after(this.#random.between(1, 40), () => {
       if (site.life !== undefined || site.isBooting || world.roles.isBeingRebuilt(site)) return;
-      // A dead disk is replaced by a healthy one with the same content.
+      // A disk that failed is well again; the page cache is as it was.
       site.disk.isFailing = false;
       site.boot();
       this.crashSoon(world, site);
@@ -122,9 +122,10 @@ export class Faults {
       if (this.#hasFullDisk) disk.isFull = this.#random.chance(1, 2);
       if (this.#hasStalls && this.#random.chance(1, 3))
         disk.stalledUntil = world.loop.now + this.#random.between(5, 80);
-      if (this.#hasFailingDisk && this.#random.chance(1, 6) && site.life !== undefined) {
+      if (this.#hasFailingDisk && this.#random.chance(1, 6) && (site.life !== undefined || site.isBooting)) {
         this.#failing.add(site);
         disk.isFailing = true;
+        disk.keepsFailed = this.#random.chance(3, 4);
       }
       if (this.#hasCuts) this.isCut = this.#random.chance(1, 3);
     });

@@ -83,7 +83,15 @@ export const logMutants: readonly Mutant[] = [
   },
   {
     mistake: 'trusts the page cache after a killed process',
-    changes: [['logstream/recovery.ts', 'await store.sync(meta.base.lsn, end.lsn);', '']],
+    changes: [
+      ['logstream/recovery.ts', 'await store.sync(meta.base.lsn, end.lsn);', ''],
+      ['logstream/recovery.ts', 'await store.rewrite(end.lsn, scan.last);', ''],
+    ],
+    caughtBy: /L4|L5|L8/,
+  },
+  {
+    mistake: 'trusts a sync after a write that failed',
+    changes: [['logstream/recovery.ts', 'await store.rewrite(end.lsn, scan.last);', '']],
     caughtBy: /L4|L5|L8/,
   },
   {

@@ -2,7 +2,8 @@
  * The durable checkpoint record beside a tenant's database (format: codec/checkpoint-record.ts).
  *
  * A record may be written only after the database file was made durable up to its LSN, and log may be recycled only up
- * to a record that this has written (L7).
+ * to a record that this has written (L7). A record that is found was perhaps left in the page cache by a write that failed, and
+ * is written again before it counts.
  */
 import fs from 'node:fs';
 import { dirname } from 'node:path';
@@ -45,6 +46,13 @@ export class CheckpointMeta {
     this.#record = stored.record;
     this.#sequence = stored.sequence;
     this.#fd = this.#openFile();
+    try {
+      // The other slot is whole meanwhile: it was durable before this one was begun.
+      this.#putSlot(this.#fd, stored.record, stored.sequence);
+      fs.fdatasyncSync(this.#fd);
+    } catch (error) {
+      throw fileFailed('write', path, error);
+    }
   }
 
   /** The newest durable record; undefined for a database that was never checkpointed. */
@@ -59,9 +67,7 @@ export class CheckpointMeta {
     try {
       if (this.#fd === undefined) this.#create(record);
       else {
-        const slot = encodeCheckpointSlot(record, sequence);
-        const put = fs.writeSync(this.#fd, slot, 0, slot.length, checkpointSlotPosition(sequence));
-        if (put !== slot.length) throw new Error(`only ${put} of ${slot.length} bytes were written`);
+        this.#putSlot(this.#fd, record, sequence);
         fs.fdatasyncSync(this.#fd);
       }
     } catch (error) {
@@ -84,9 +90,7 @@ export class CheckpointMeta {
     this.#mustAdvance(record);
     const sequence = this.#sequence + 1;
     try {
-      const slot = encodeCheckpointSlot(record, sequence);
-      const put = fs.writeSync(fd, slot, 0, slot.length, checkpointSlotPosition(sequence));
-      if (put !== slot.length) throw new Error(`only ${put} of ${slot.length} bytes were written`);
+      this.#putSlot(fd, record, sequence);
       await new Promise<void>((resolve, reject) => {
         fs.fdatasync(fd, error => (error === null ? resolve() : reject(error)));
       });
@@ -96,6 +100,12 @@ export class CheckpointMeta {
     assert(this.#sequence === sequence - 1, 'one record is written at a time');
     this.#record = record;
     this.#sequence = sequence;
+  }
+
+  #putSlot(fd: number, record: CheckpointRecord, sequence: number): void {
+    const slot = encodeCheckpointSlot(record, sequence);
+    const put = fs.writeSync(fd, slot, 0, slot.length, checkpointSlotPosition(sequence));
+    if (put !== slot.length) throw new Error(`only ${put} of ${slot.length} bytes were written`);
   }
 
   #mustAdvance(record: CheckpointRecord): void {

@@ -1,7 +1,8 @@
 /**
  * Recovery with nobody reading: redo is written straight into the database file, without SQLite. Redo is idempotent,
  * so whatever a crash tore before is overwritten, as long as it starts at the last durable checkpoint and ends at or
- * after the newest LSN whose pages may have reached the file; the whole committed log satisfies that.
+ * after the newest LSN whose pages may have reached the file; the whole committed log satisfies that. Pages that a failed sync left in
+ * the page cache alone are written again for the same reason: redo starts no later than the last sync that succeeded.
  *
  * Must never run while a connection, of this process or another, has the file open, nor while a `-wal` lies beside it:
  * `dropSideFiles` and `refuseForeignHolders` (recovery-guard.ts) come first.

@@ -61,7 +61,7 @@ export class MachineFaults {
       : Math.max(this.#processes.between(1, restartMsMax), node.awayUntil - this.#world.loop.now);
     this.#world.loop.after(delay, () => {
       if (node.isUp || node.isGone) return;
-      // A disk that failed is replaced by a healthy one with the same content.
+      // A disk that failed is well again; the page cache is as it was.
       node.disk.isFailing = false;
       node.boot();
       if (this.isOver) return;
@@ -179,10 +179,11 @@ export class MachineFaults {
       this.#world.note(`${node.id} disk stalls for ${ms}`);
       disk.stalledUntil = Math.max(disk.stalledUntil, this.#world.loop.now + ms);
     }
-    if (what === 'fail' && options.hasFailing && node.life !== undefined) {
+    if (what === 'fail' && options.hasFailing && node.isUp) {
       this.#world.note(`${node.id} disk fails`);
       node.hasFailed = true;
       disk.isFailing = true;
+      disk.keepsFailed = this.#disks.chance(3, 4);
     }
   }
 

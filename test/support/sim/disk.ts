@@ -3,6 +3,9 @@
  * keeps or loses each 512-byte sector not yet synced, and directory changes not yet synced, by its random source. A
  * killed process loses nothing of the page cache. Faults: full disk, failing writes, stalls, flipped bits.
  *
+ * A write that fails leaves its bytes in the page cache, which calls them clean: they are read, no later sync brings them to the
+ * platter, a power loss takes them. So do ext4 and xfs. With `keepsFailed` off nothing of it is in the cache.
+ *
  * Calls of a process that has crashed never complete.
  */
 import { assert, must } from '../../../src/base/assert.ts';
@@ -46,10 +49,20 @@ class SimFile {
       if (this.dirty.has(sector)) this.flush(sector);
   }
 
+  /** A write of these sectors failed: some reached the platter, the others are called clean all the same. */
+  forgetRange(position: number, length: number, random: SimRandom): void {
+    const last = Math.floor((position + length - 1) / sectorBytes);
+    for (let sector = Math.floor(position / sectorBytes); sector <= last; sector++) {
+      if (!this.dirty.has(sector)) continue;
+      if (random.chance(1, 4)) this.flush(sector);
+      else this.dirty.delete(sector);
+    }
+  }
+
   flushAll(): void {
     this.durable = grown(this.durable, this.cached.length);
     for (const sector of this.dirty) this.flush(sector);
-    if (this.durable.length !== this.cached.length) this.durable = this.cached.slice();
+    this.durable = this.durable.slice(0, this.cached.length);
   }
 
   loseOrKeep(random: SimRandom): void {
@@ -80,6 +93,11 @@ class PendingWrite {
     file.write(position, bytes);
   }
 
+  /** Nothing of it reached the page cache. */
+  undo(): void {
+    this.#file.write(this.#position, this.#before);
+  }
+
   cutShort(random: SimRandom): void {
     if (!random.chance(1, 3)) return;
     const from = random.between(0, Math.floor(this.#before.length / sectorBytes)) * sectorBytes;
@@ -106,6 +124,8 @@ export class SimDisk {
   isFull = false;
   /** every write fails with EIO */
   isFailing = false;
+  /** what a failed write wrote stays in the page cache, and is called clean */
+  keepsFailed = true;
   /** milliseconds a call takes at least and at most */
   latency: readonly [number, number] = [0.05, 0.3];
   /** called in the middle of the write that is `writes` from now */
@@ -262,18 +282,27 @@ export class SimDisk {
           const bytes = Buffer.concat(parts);
           needRoom(position + bytes.length);
           isWriting = true;
-          await this.#write(file, position, bytes);
+          const write = await this.#write(file, position, bytes);
           isWriting = false;
+          if (this.isFailing) {
+            if (this.keepsFailed) file.forgetRange(position, bytes.length, this.#random);
+            else write.undo();
+          }
+          this.#needHealth();
           file.flushRange(position, bytes.length);
         }),
       write: (position, bytes) =>
         call(async () => {
           needRoom(position + bytes.length);
-          await this.#write(file, position, bytes);
+          const write = await this.#write(file, position, bytes);
+          // An ordinary write only fills the cache: what becomes of it is seen at the sync.
+          if (this.isFailing && !this.keepsFailed) write.undo();
+          this.#needHealth();
         }),
       sync: () =>
         call(async () => {
           await this.#wait();
+          if (this.isFailing) file.forgetRange(0, file.cached.length, this.#random);
           this.#needHealth();
           file.flushAll();
         }),
@@ -297,7 +326,7 @@ export class SimDisk {
     };
   }
 
-  async #write(file: SimFile, position: number, bytes: Uint8Array): Promise<void> {
+  async #write(file: SimFile, position: number, bytes: Uint8Array): Promise<PendingWrite> {
     const write = new PendingWrite(file, position, bytes);
     this.#writes.add(write);
     const { trap } = this;
@@ -307,7 +336,7 @@ export class SimDisk {
     }
     await this.#wait();
     this.#writes.delete(write);
-    this.#needHealth();
+    return write;
   }
 
   /** A directory change: seen at once, durable when it completes. */

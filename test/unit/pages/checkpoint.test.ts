@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { afterEach, beforeEach, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test, vi } from 'vitest';
 import { must } from '../../../src/base/assert.ts';
 import type { LogPosition } from '../../../src/base/log-access.ts';
 import { lsn, scn } from '../../../src/base/scalars.ts';
@@ -260,4 +260,32 @@ test('records flushed in the thread pool count from when they are durable, and t
     expect(new CheckpointMeta(metaPath(), incarnation).record).toEqual(meta.record);
   }
   leader.abandon();
+});
+
+test('a record that a failed write may have left in the page cache is written again before it counts', () => {
+  pin();
+  checkpointer.copy();
+  checkpointer.makeDurable();
+  const { record } = meta;
+  expect(record).toBeDefined();
+  meta.close();
+  const write = vi.spyOn(fs, 'writeSync');
+  const flush = vi.spyOn(fs, 'fdatasyncSync').mockImplementationOnce(() => {
+    throw Object.assign(new Error('EIO: ordered by the test'), { code: 'EIO' });
+  });
+  try {
+    expect(() => new CheckpointMeta(metaPath(), incarnation)).toThrow(
+      expect.objectContaining({ code: 'OBS_TENANT_FILE_FAILED' }),
+    );
+    write.mockClear();
+    flush.mockClear();
+    const again = new CheckpointMeta(metaPath(), incarnation);
+    expect(write.mock.invocationCallOrder).toHaveLength(1);
+    expect(flush.mock.invocationCallOrder[0]).toBeGreaterThan(write.mock.invocationCallOrder[0] ?? Infinity);
+    expect(again.record).toEqual(record);
+    again.close();
+  } finally {
+    write.mockRestore();
+    flush.mockRestore();
+  }
 });
