@@ -246,6 +246,7 @@ export const groupMutants: readonly Mutant[] = [
         'if (proposal < 0) {\n      replica.out.send(from',
       ],
     ],
+    fromSeed: 200,
     seedsMax: 300,
     caughtBy: /L[1-478]|L10|E5|E11|C1|invariant broken/,
   },
@@ -440,6 +441,7 @@ export const groupMutants: readonly Mutant[] = [
   {
     mistake: 'a replica that missed two flashbacks is cut at the last of them',
     changes: [['palf/flashback-cuts.ts', 'return cuts.find(', 'return cuts.findLast(']],
+    fromSeed: 130,
     seedsMax: 50,
     caughtBy: /V2|M3|L1|damaged/,
   },
