@@ -354,6 +354,8 @@ export const engineSessionsMax = 65_536;
 export const readTransactionsMax = 64;
 /** Writes and write transactions waiting for a tenant's writer. */
 export const writersWaitingMax = 65_536;
+/** Turns of the event loop that requests to an idle worker wait at most for others that come with them. */
+export const gatherTurnsMax = 8;
 /** Statements that may share one SQLite commit. */
 export const batchStatementsMax = 1_024;
 /** Bytes of SQL and parameters in one batch; a larger statement runs by itself. */

@@ -1,6 +1,6 @@
 /**
  * The worker threads that run SQLite, as the main thread sees them. A tenant is pinned to one worker when its engine
- * opens. Requests of one event-loop turn go as one message, replies come the same way: a message per request would
+ * opens. Requests of a few event-loop turns go as one message, replies come the same way: a message per request would
  * double the cost of a small statement. A worker has one message at a time: what comes while it is busy goes together
  * when it is done, and shares a commit, for the price of one wake-up.
  *
@@ -9,7 +9,13 @@
 import type { Worker } from 'node:worker_threads';
 import { assert, must } from '../base/assert.ts';
 import { ObError, reviveError } from '../base/errors.ts';
-import { batchBytesMax, batchStatementsMax, workerRequestsMax, workersMax } from '../base/limits.ts';
+import {
+  batchBytesMax,
+  batchStatementsMax,
+  gatherTurnsMax,
+  workerRequestsMax,
+  workersMax,
+} from '../base/limits.ts';
 import { startThread } from '../platform/thread.ts';
 import type {
   OperationName,
@@ -70,7 +76,9 @@ export interface WorkerChannel {
 interface Line {
   readonly worker: Worker;
   readonly outgoing: WorkerRequest[];
-  /** a message is due at the end of this turn */
+  /** requests since the last message */
+  waiting: number;
+  /** a message is due within a few turns */
   flushing: boolean;
   /** the worker has not finished the last message */
   busy: boolean;
@@ -130,7 +138,7 @@ export class WorkerPool {
 
   #startLine(): Line {
     const worker = startThread('./worker', import.meta.url);
-    const line: Line = { worker, outgoing: [], flushing: false, busy: false, tenants: 0 };
+    const line: Line = { worker, outgoing: [], waiting: 0, flushing: false, busy: false, tenants: 0 };
     worker.on('message', (message: WorkerMessage) => {
       if (message.finished) line.busy = false;
       this.#receive(message.replies);
@@ -163,19 +171,30 @@ export class WorkerPool {
     this.#pending.set(id, settler as Settler<never>);
     if (kind === 'write') addWrite(line.outgoing, tenant, id, request as WriteRequest);
     else line.outgoing.push({ ...request, kind, id, tenant } as unknown as WorkerRequest);
+    line.waiting += 1;
     this.#flush(line);
   }
 
   #flush(line: Line): void {
     if (line.flushing || line.busy || line.outgoing.length === 0) return;
     line.flushing = true;
-    // after all sockets of this turn were read: their statements go together
-    setImmediate(() => {
-      line.flushing = false;
-      line.busy = true;
-      line.worker.postMessage(line.outgoing);
-      line.outgoing.length = 0;
-    });
+    setImmediate(() => setImmediate(() => this.#gather(line, line.waiting, gatherTurnsMax)));
+  }
+
+  /**
+   * Clients that were answered together ask again within some turns. The first of them alone would make all others wait for its
+   * message, and for its commit: it is sent when a turn has brought no other.
+   */
+  #gather(line: Line, waiting: number, turnsLeft: number): void {
+    if (line.waiting > waiting && turnsLeft > 0) {
+      setImmediate(() => this.#gather(line, line.waiting, turnsLeft - 1));
+      return;
+    }
+    line.flushing = false;
+    line.busy = true;
+    line.waiting = 0;
+    line.worker.postMessage(line.outgoing);
+    line.outgoing.length = 0;
   }
 
   #receive(replies: readonly WorkerReply[]): void {
