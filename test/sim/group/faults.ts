@@ -179,7 +179,9 @@ export class MachineFaults {
       this.#world.note(`${node.id} disk stalls for ${ms}`);
       disk.stalledUntil = Math.max(disk.stalledUntil, this.#world.loop.now + ms);
     }
-    if (what === 'fail' && options.hasFailing && node.isUp) {
+    // Rot that is mended as the disk fails may be mended in the page cache alone, and comes back with the next loss of power: found and
+    // mended then, as any rot, but until then its platter has less than it says.
+    if (what === 'fail' && options.hasFailing && node.isUp && !node.isRotten) {
       this.#world.note(`${node.id} disk fails`);
       node.hasFailed = true;
       disk.isFailing = true;
