@@ -436,7 +436,7 @@ export const groupMutants: readonly Mutant[] = [
       ['test/sim/group/faults.ts', 'options.chaosMs / 3,', 'options.leaseMs,'],
     ],
     seedsMax: 60,
-    caughtBy: /M3: \S+ shows LSN|L4: \S+ starts and calls/,
+    caughtBy: /M3: \S+ shows LSN|L4: \S+ starts and calls|L1: /,
   },
   {
     mistake: 'a replica that missed two flashbacks is cut at the last of them',
