@@ -80,7 +80,9 @@ export async function scanLog(store: BlockStore, meta: MetaImage, mend?: Mend): 
     const found =
       (mend === undefined ? await findHole(store) : undefined) ?? (await scanOnce(store, meta, walk));
     if (found.kind === 'foreign') return found;
-    const log = { ...walk.found(), begin: await firstByte(store, walk.end.lsn) };
+    // Log from the base on was there, whatever a second look at a header says.
+    const begin = lsn(Math.min(await firstByte(store, walk.end.lsn), meta.base.lsn));
+    const log = { ...walk.found(), begin };
     if (!('what' in found)) return { ...log, ...found };
     if (mend === undefined || !(await mend(walk.end, found.isHeaderLost)))
       return { ...log, ...found, lsn: walk.end.lsn };

@@ -4,7 +4,8 @@
  * Recency of a log is (accepted, end): what was committed under a leader was acknowledged by a log quorum that had accepted it,
  * every vote quorum meets that, and who accepted a later leader holds it too. So the answer with the greatest pair, of any vote
  * quorum and this replica's own, holds everything that was ever committed (L3); an arbiter's answer has no log to weigh. An answer that has not made the cuts of the
- * flashbacks in this replica's record counts up to them only, with what it calls committed as well. Fetched log is compared
+ * flashbacks in this replica's record counts up to them only, with what it calls committed as well. That of a voter which lost log is a promise
+ * alone, and counts only for a candidate that accepted a later leader than it ever did. Fetched log is compared
  * with the own group by group; a tail of the own that the other does not have goes, durably, before anything is written in
  * its place.
  *
@@ -156,11 +157,19 @@ export class Candidacy {
   // --- votes ---
 
   onPromise(from: NodeId, message: Vote): void {
-    if (this.#isOver || message.proposal !== this.proposal || message.impaired) return;
+    if (this.#isOver || message.proposal !== this.proposal || !this.#mayCount(message)) return;
     this.#grant(from, message.sentAt);
     this.#against.delete(from);
     this.#answers.set(from, message);
     this.advance();
+  }
+
+  /**
+   * A voter that lost log cannot say what it acknowledged: at most what leaders up to the last that it accepted committed. Who
+   * accepted a later leader, durably, has all of that, and needs nothing but the promise.
+   */
+  #mayCount({ impaired, accepted }: Vote): boolean {
+    return !impaired || accepted < this.#replica.meta.durable.accepted;
   }
 
   onRenewed(from: NodeId, message: PalfMessageOf<'renewed'>): void {
@@ -187,7 +196,7 @@ export class Candidacy {
     if (!hasVoteQuorum([config], voter => voter === self || this.#answers.has(voter))) return;
     let best: Best = { node: self, accepted: meta.durable.accepted, end: log.flushed };
     for (const [node, answer] of this.#answers) {
-      if (node === config.arbiter) continue;
+      if (node === config.arbiter || answer.impaired) continue;
       const end = this.#counted(answer, answer.end);
       if (end === undefined) continue;
       const isMore = answer.accepted - best.accepted || end.lsn - best.end.lsn;

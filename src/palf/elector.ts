@@ -69,6 +69,14 @@ export class Elector {
     return this.#replica.isMember && this.#isFit;
   }
 
+  /**
+   * One that lost log may vote: it says so, and a candidate counts it if that log cannot matter to it (`candidacy`). One whose
+   * log is being replaced says nothing.
+   */
+  get #mayVote(): boolean {
+    return this.#replica.meta.wanted.impaired !== 'rebuilding';
+  }
+
   get #isFit(): boolean {
     const { meta, ioAgeMs, settings, isClosing, isMuted } = this.#replica;
     return !isClosing && !isMuted && meta.wanted.impaired === null && ioAgeMs < settings.leaseMs;
@@ -175,8 +183,9 @@ export class Elector {
   onCanvass(from: NodeId, message: PalfMessageOf<'canvass'>): void {
     const { self, now, lease, config, meta, out, settings, rank } = this.#replica;
     this.#replica.hearOf(message.proposal);
-    if (this.#replica.isSilent || meta.wanted.impaired !== null) return;
     const { round, standing } = message;
+    if (this.#replica.isSilent || !this.#mayVote) return;
+    if (meta.wanted.impaired !== null && standing.accepted <= meta.wanted.accepted) return;
     const order = compareVersions(standing.version, config.version);
     const isMember = config.members.includes(from);
     const oppose = (hard: boolean) =>
@@ -225,7 +234,7 @@ export class Elector {
     const { proposal, sentAt, leaseMs } = message;
     this.#replica.hearOf(proposal);
     // Who was just made a member may not know it: the candidate's record says who votes.
-    if (this.#replica.isSilent || isClosing || meta.wanted.impaired !== null) return;
+    if (this.#replica.isSilent || isClosing || !this.#mayVote) return;
     if (message.released > 0) lease.releaseLeader(message.released);
     const { promised } = meta.wanted;
     const order = compareVersions(message.version, config.version);
@@ -268,6 +277,7 @@ export class Elector {
   /** At the end of each step: what a vote waits for may have happened. */
   settle(): void {
     const { meta, log, out, isLogQuiet, health } = this.#replica;
+    if (!this.#mayVote) this.#pending = undefined;
     if (this.#pending === undefined || !isLogQuiet) return;
     const { to, proposal, sentAt, leaseMs } = this.#pending;
     if (meta.durable.promised !== proposal || meta.durable.leaseMs < leaseMs) return;

@@ -127,17 +127,20 @@ export class RecordAcceptor {
     if (isShared) this.#receiver.matchUpTo(start.lsn);
     if (!isShared || Math.min(log.flushed.lsn, this.#receiver.matched) < Math.max(start.lsn, barrier))
       return this.#receiver.mismatch(from);
+    const isNewLeader = meta.wanted.accepted < proposal;
     const decide = () => {
       meta.change({
         config: record,
         accepted: proposal,
         ...this.#cutsOf(record),
+        // What it lost it had acknowledged to earlier leaders: what of it was committed is in the log up to this one's start.
+        ...(isNewLeader && meta.wanted.impaired === 'damaged' ? { impaired: null } : {}),
       });
       this.#confirm(from, message);
       this.#receiver.acknowledge();
       this.#trace(record);
     };
-    const keep = this.#keep(cut, meta.wanted.accepted < proposal);
+    const keep = this.#keep(cut, isNewLeader);
     if (keep === undefined) decide();
     else this.#begin(keep, cut !== null, decide);
   }

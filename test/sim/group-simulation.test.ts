@@ -24,10 +24,14 @@ test('300 seeds and more keep every invariant, and the replicas become equal whe
     for (const [name, count] of Object.entries(counts)) totals[name] = (totals[name] ?? 0) + count;
   }
   // A simulation in which nothing happens proves nothing. Arbiters are in another one.
-  const { stranded, ...happened } = totals;
-  expect(stranded, 'runs without a leader at their end, which must be rare').toBeLessThan(5);
-  const idle = Object.entries(happened).filter(([, count]) => count === 0);
-  expect(idle.map(([name]) => name)).toEqual(['degrades', 'degradedCommits', 'upgrades', 'arbiterCrashes']);
+  const idle = Object.entries(totals).filter(([, count]) => count === 0);
+  expect(idle.map(([name]) => name)).toEqual([
+    'degrades',
+    'degradedCommits',
+    'upgrades',
+    'arbiterCrashes',
+    'stranded',
+  ]);
 });
 
 test('seeds that failed once do not fail again', { timeout: 300_000 }, async () => {

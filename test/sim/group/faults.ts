@@ -3,12 +3,16 @@
  * write), pauses, long absences, lost volumes, disks that stall, fill up, fail or rot, wall clocks that jump. It never does what no
  * protocol survives: a majority of the members keeps its data, and one good copy of everything committed remains.
  */
+import { blockFileName, blockIdOf, positionInBlock } from '../../../src/codec/block-header.ts';
 import { isGroupSafe } from './atlas.ts';
 import type { GroupNode } from './node.ts';
 import { logDirectory } from './platter.ts';
 import type { SimRandom } from '../../support/sim/random.ts';
 import type { Upheaval } from './swarm.ts';
 import type { GroupWorld } from './world.ts';
+
+/** Where half of all rot is. */
+const tailBytes = 400;
 
 export class MachineFaults {
   readonly #world: GroupWorld;
@@ -195,10 +199,14 @@ export class MachineFaults {
     if (node.isGone || !isGroupSafe(this.#world, node)) return;
     const files = node.disk.paths().filter(path => path.startsWith(`${logDirectory}/`));
     if (files.length === 0) return;
-    const path = this.#disks.pick(files);
-    const bits = (node.disk.cachedBytes(path)?.length ?? 0) * 8;
-    if (bits === 0) return;
-    const bit = this.#disks.between(0, bits - 1);
+    // Log that others may not have yet is at its end.
+    const isTail = this.#disks.chance(1, 2);
+    const path = isTail ? this.#lastBlock(node) : this.#disks.pick(files);
+    const bytes = node.disk.cachedBytes(path)?.length ?? 0;
+    if (bytes === 0) return;
+    const end = isTail ? positionInBlock(node.platter.end().lsn, this.#world.options.blockBytes) : bytes;
+    const from = isTail ? Math.max(0, end - tailBytes) : 0;
+    const bit = this.#disks.between(from * 8, Math.min(end, bytes) * 8 - 1);
     // There are two copies of what cannot be fetched from others: both on one disk are a volume that is lost.
     if (node.isRotten && path === `${logDirectory}/meta`) return;
     this.#world.note(`${node.id} rot ${path} bit ${bit}`);
@@ -207,6 +215,11 @@ export class MachineFaults {
     node.disk.flipBit(path, bit);
     // Rot is found when a file is read.
     if (node.isUp && this.#disks.chance(2, 3)) this.#kill(node, 'after rot');
+  }
+
+  #lastBlock({ platter }: GroupNode): string {
+    const { blockBytes } = this.#world.options;
+    return `${logDirectory}/${blockFileName(blockIdOf(platter.end().lsn, blockBytes))}`;
   }
 
   #jump(): void {

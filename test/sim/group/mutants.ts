@@ -96,6 +96,48 @@ export const groupMutants: readonly Mutant[] = [
     seedsMax: 1_000,
     caughtBy: /L10|L3|L1|L7|invariant broken/,
   },
+  {
+    mistake: 'a voter that lost log counts for whoever asks it',
+    changes: [
+      // Log that others do not have yet must rot often.
+      ['test/sim/group/swarm.ts', 'hasRot: random.chance(1, 4)', 'hasRot: true'],
+      ['test/sim/group/faults.ts', 'options.chaosMs / 3,', 'options.leaseMs,'],
+      ['test/sim/group/faults.ts', 'const isTail = this.#disks.chance(1, 2);', 'const isTail = true;'],
+      [
+        'palf/candidacy.ts',
+        'return !impaired || accepted < this.#replica.meta.durable.accepted;',
+        'return !impaired || accepted <= this.#replica.meta.durable.accepted;',
+      ],
+      [
+        'palf/elector.ts',
+        'if (meta.wanted.impaired !== null && standing.accepted <= meta.wanted.accepted) return;',
+        '',
+      ],
+    ],
+    seedsMax: 1_000,
+    caughtBy: /L3|L1|L10|L7|K2|invariant broken/,
+  },
+  {
+    mistake: 'a replica that lost log is whole as soon as it has the record of its leader again',
+    changes: [
+      // Log that others do not have yet must rot often.
+      ['test/sim/group/swarm.ts', 'hasRot: random.chance(1, 4)', 'hasRot: true'],
+      ['test/sim/group/faults.ts', 'options.chaosMs / 3,', 'options.leaseMs,'],
+      ['test/sim/group/faults.ts', 'const isTail = this.#disks.chance(1, 2);', 'const isTail = true;'],
+      [
+        'palf/record-acceptor.ts',
+        "...(isNewLeader && meta.wanted.impaired === 'damaged' ? { impaired: null } : {}),",
+        "...(meta.wanted.impaired === 'damaged' ? { impaired: null } : {}),",
+      ],
+      [
+        'palf/record-acceptor.ts',
+        'if (order === 0 && (meta.wanted.accepted >= proposal || !takesPart))',
+        'if (order === 0 && ((meta.wanted.accepted >= proposal && meta.wanted.impaired === null) || !takesPart))',
+      ],
+    ],
+    seedsMax: 1_000,
+    caughtBy: /L10|L3|L1|L8/,
+  },
   // --- lease ---
   {
     mistake: 'a voter keeps its word for its own lease, not for the asker’s',

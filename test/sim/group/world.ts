@@ -7,7 +7,7 @@ import { must } from '../../../src/base/assert.ts';
 import { isObError, type ObError } from '../../../src/base/errors.ts';
 import type { ConfigVersion, LogPosition } from '../../../src/base/log-access.ts';
 import { type NodeId, nodeId, type ProposalId, type Scn } from '../../../src/base/scalars.ts';
-import { type ConfigRecord, compareVersions, replicasOf } from '../../../src/codec/config-record.ts';
+import { type ConfigRecord, replicasOf } from '../../../src/codec/config-record.ts';
 import type { LogEntry } from '../../../src/codec/entry-assembler.ts';
 import { decodePalfMessage } from '../../../src/codec/palf-message-codec.ts';
 import { decodeRepair } from '../../../src/codec/repair-message.ts';
@@ -176,7 +176,7 @@ export class GroupWorld implements NodeWatcher {
     const waits = arbitration === null ? 0 : leaseMs * 60;
     const bound = (seconds: number) => start + slack + (seconds * 1_000 * leaseMs) / 1_200;
     this.#until(this.#nowAndThen(() => this.leader() !== undefined || this.loop.now > bound(8)));
-    if (this.leader() === undefined && (this.arbitration.isStranded || this.#waitsForCopies)) {
+    if (this.leader() === undefined && this.arbitration.isStranded) {
       this.counts.stranded += 1;
       return false;
     }
@@ -190,20 +190,6 @@ export class GroupWorld implements NodeWatcher {
     }
     if (!isConverged(this)) throw new Error(`V2: the replicas are not equal after 30 s: ${describe(this)}`);
     return true;
-  }
-
-  /** Those of the newest record that can vote are no majority: others were copied anew, and wait for a leader's word (`test/FOUND.md`). */
-  get #waitsForCopies(): boolean {
-    const metas = this.nodes
-      .filter(({ isGone }) => !isGone)
-      .map(({ platter }) => platter.meta())
-      .filter(meta => meta !== undefined);
-    const [newest] = metas.map(({ config }) => config).sort((a, b) => compareVersions(b.version, a.version));
-    if (newest === undefined) return false;
-    const members = metas.filter(({ self }) => newest.members.includes(self));
-    const whole = members.filter(({ impaired }) => impaired === null);
-    const isEnough = (count: number) => count * 2 > newest.members.length;
-    return !isEnough(whole.length) && isEnough(members.length);
   }
 
   #beQuiet(): void {

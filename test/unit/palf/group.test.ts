@@ -529,6 +529,55 @@ test('damaged replicas do not elect a leader that lacks what they lost', () => {
   rig.elect();
 });
 
+/** A leader goes on with one other, in a later term than the third ever heard of. */
+const goesOnWithout = (rig: PalfRig, leader: RigNode, away: RigNode): RigNode => {
+  rig.crash(away);
+  const other = first(rig.followers(leader));
+  rig.crash(leader);
+  rig.boot(leader);
+  const next = rig.elect();
+  rig.commit(next);
+  rig.settle(next);
+  expect([leader, other]).toContain(next);
+  return next;
+};
+
+test('a replica that lost log votes for who accepted a later leader than it ever did, and is mended', () => {
+  const rig = three();
+  const leader = rig.elect();
+  rig.commit(leader);
+  rig.settle(leader);
+  const loses = first(rig.followers(leader));
+  const next = goesOnWithout(rig, leader, loses);
+  const end = rig.commit(next, 'not known to the third');
+  rig.settle(next);
+  const [other] = rig.followers(next) as [RigNode];
+  rig.crash(next);
+  rig.boot(loses, { lose: 1 });
+  rig.elect();
+  expect(other.view.isActive).toBe(true);
+  expect(other.view.committed.lsn).toBeGreaterThanOrEqual(end.lsn);
+  rig.until(() => loses.view.impaired === null, 'a whole replica');
+  rig.commit(other);
+  rig.settle(other);
+});
+
+test('a replica that lost log is whole when it takes the record of a leader that is new to it', () => {
+  const rig = three();
+  const leader = rig.elect();
+  rig.commit(leader);
+  rig.settle(leader);
+  const loses = first(rig.followers(leader));
+  const next = goesOnWithout(rig, leader, loses);
+  // It never hears that it is whole.
+  rig.isCut = (_from, to, { kind }) => to === loses.id && kind === 'mend';
+  rig.boot(loses, { lose: 1 });
+  rig.until(() => loses.meta.impaired === 'damaged', 'a durable impairment');
+  rig.until(() => loses.meta.impaired === null, 'a whole replica');
+  rig.commit(next);
+  rig.settle(next);
+});
+
 test('a replica whose log is gone everywhere asks for a copy, and goes on from it', () => {
   const rig = three();
   const leader = rig.elect();

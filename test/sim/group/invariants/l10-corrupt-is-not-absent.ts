@@ -9,7 +9,8 @@ import { hold, type MakeInvariant } from './invariant.ts';
 export const l10: MakeInvariant = world => ({
   afterEvent() {
     for (const { node, message } of world.facts.sends) {
-      if (message.kind !== 'promise') continue;
+      // One that lost log says so with its promise, and its end says nothing.
+      if (message.kind !== 'promise' || message.impaired) continue;
       const branch = world.truth.branch(branchId(message.cutApplied));
       if (branch === undefined) continue;
       const needed = world.counted.of(node.id, branch);
