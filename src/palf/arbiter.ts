@@ -20,6 +20,7 @@ import { compareVersions, noVersion } from '../codec/config-record.ts';
 import type { LogHealth, PalfMessage, PalfMessageOf } from '../codec/palf-message.ts';
 import type { PalfSend } from './effects.ts';
 import { LeasePromise, LongestWord } from './lease.ts';
+import { owe } from './outbox.ts';
 import type { PalfSettings } from './settings.ts';
 
 export type ArbiterInput =
@@ -257,8 +258,8 @@ export class ArbiterCore {
   /** Leaves when everything wanted now is durable. */
   #thenSend(to: NodeId, message: PalfMessage): void {
     if (this.#wanted === this.#durable) this.#send(to, message);
-    else if (this.#wanted === this.#inFlight?.image) this.#behind.push({ to, message });
-    else this.#owed.push({ to, message });
+    else if (this.#wanted === this.#inFlight?.image) owe(this.#behind, { to, message });
+    else owe(this.#owed, { to, message });
   }
 
   #issue(): void {

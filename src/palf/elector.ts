@@ -280,7 +280,7 @@ export class Elector {
     if (!this.#mayVote) this.#pending = undefined;
     if (this.#pending === undefined || !isLogQuiet) return;
     const { to, proposal, sentAt, leaseMs } = this.#pending;
-    if (meta.durable.promised !== proposal || meta.durable.leaseMs < leaseMs) return;
+    if (meta.durable.promised !== proposal || meta.sureLeaseMs < leaseMs) return;
     this.#pending = undefined;
     out.send(to, {
       kind: 'promise',
@@ -310,7 +310,7 @@ export class Elector {
       healthy: this.#replica.isHealthy,
       ...this.#replica.health,
     } as const;
-    if (meta.durable.leaseMs < leaseMs) meta.thenSend(from, renewed);
+    if (meta.sureLeaseMs < leaseMs) meta.thenSend(from, renewed);
     else this.#replica.answer(from, renewed);
   }
 

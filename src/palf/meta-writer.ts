@@ -2,7 +2,8 @@
  * The meta image of a replica: what is durable, what is wanted, and the one write in flight between them. Changes of one
  * step, and those made while a write is in flight, go into the next image together.
  *
- * A promise is made with `then`: it leaves when everything wanted at that moment is durable, never before (E5, L8).
+ * A promise is made with `then`: it leaves when everything wanted at that moment is durable, never before (E5, L8). While the disk hangs
+ * each node is owed one message of a kind, the newest.
  */
 import { assert, must } from '../base/assert.ts';
 import { metaRepliesMax } from '../base/limits.ts';
@@ -13,7 +14,7 @@ import type { MetaImage } from '../codec/meta-image.ts';
 import type { PalfMessage } from '../codec/palf-message.ts';
 import type { PalfOutcome, PalfReply, PalfSend } from './effects.ts';
 import type { Token } from './inputs.ts';
-import type { Outbox } from './outbox.ts';
+import { type Outbox, owe } from './outbox.ts';
 import { cutHistory } from './proposal-history.ts';
 
 type MetaChange = Partial<Omit<MetaImage, 'stream' | 'incarnation' | 'blockBytes' | 'self' | 'history'>>;
@@ -68,6 +69,11 @@ export class MetaWriter {
     return this.#next.replies.length + this.#behind.replies.length >= metaRepliesMax;
   }
 
+  /** The longest lease that is durable whatever becomes of the write in flight, which may note a shorter one. */
+  get sureLeaseMs(): number {
+    return Math.min(this.#durable.leaseMs, this.#inFlight?.image.leaseMs ?? this.#durable.leaseMs);
+  }
+
   change(change: MetaChange): void {
     this.#wanted = { ...this.#wanted, ...change };
     this.#hasChanged = true;
@@ -79,8 +85,8 @@ export class MetaWriter {
   }
 
   thenSend(to: NodeId, message: PalfMessage): void {
-    if (this.#hasChanged) this.#next.sends.push({ to, message });
-    else if (this.#inFlight !== undefined) this.#behind.sends.push({ to, message });
+    if (this.#hasChanged) owe(this.#next.sends, { to, message });
+    else if (this.#inFlight !== undefined) owe(this.#behind.sends, { to, message });
     else this.#out.send(to, message);
   }
 

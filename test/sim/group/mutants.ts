@@ -31,8 +31,8 @@ export const groupMutants: readonly Mutant[] = [
     changes: [
       [
         'palf/elector.ts',
-        'if (meta.durable.promised !== proposal || meta.durable.leaseMs < leaseMs) return;',
-        'if (meta.durable.leaseMs < leaseMs) return;',
+        'if (meta.durable.promised !== proposal || meta.sureLeaseMs < leaseMs) return;',
+        'if (meta.sureLeaseMs < leaseMs) return;',
       ],
       ['palf/replica.ts', 'return this.meta.durable.promised === this.meta.wanted.promised;', 'return true;'],
     ],

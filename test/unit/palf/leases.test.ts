@@ -1,7 +1,13 @@
 /** Members whose leases differ, as while a new `palf.leaseMs` goes from server to server: the rig fails when two hold one (E2). */
 import { expect, test } from 'vitest';
 import { must } from '../../../src/base/assert.ts';
-import type { NodeId } from '../../../src/base/scalars.ts';
+import { lsn, monoMs, type NodeId, nodeId, proposalId } from '../../../src/base/scalars.ts';
+import type { MetaImage } from '../../../src/codec/meta-image.ts';
+import type { PalfMessage } from '../../../src/codec/palf-message.ts';
+import { PalfCore } from '../../../src/palf/core.ts';
+import type { PalfEffect } from '../../../src/palf/effects.ts';
+import type { PalfInput } from '../../../src/palf/inputs.ts';
+import { palfSettingsDefault } from '../../../src/palf/settings.ts';
 import { PalfRig, type RigNode } from '../../support/palf-rig.ts';
 
 const leaseMs = 1_200;
@@ -155,4 +161,89 @@ test('whoever restarts with whichever lease and is cut off, two never hold one',
     rig.isCut = () => false;
     rig.run(5_000).commit(rig.elect());
   }
+});
+
+/** One voter of five, whose writes end when the test says so. */
+class LoneVoter {
+  readonly core = new PalfCore({ ...palfSettingsDefault, leaseMs: 900 });
+  readonly sent: PalfMessage[] = [];
+  readonly writes: Extract<PalfEffect, { kind: 'persistMeta' }>[] = [];
+  meta: MetaImage;
+
+  constructor() {
+    const rig = new PalfRig(1, ['a', 'b', 'c', 'd', 'v']);
+    this.meta = { ...rig.node('v').meta, promised: proposalId(1) };
+    const none = { history: [], tail: [], corrupt: false };
+    const { base } = this.meta;
+    this.step(1, { kind: 'boot', self: nodeId('v'), meta: this.meta, end: base, committed: base, ...none });
+    while (this.writes.length > 0) this.land(1);
+  }
+
+  step(at: number, input: PalfInput): void {
+    for (const effect of this.core.step(input, monoMs(at))) {
+      if (effect.kind === 'send') this.sent.push(effect.message);
+      if (effect.kind === 'persistMeta') this.writes.push(effect);
+    }
+  }
+
+  hear(at: number, from: string, message: PalfMessage): void {
+    this.step(at, { kind: 'message', from: nodeId(from), message });
+  }
+
+  /** The oldest write under way is durable. */
+  land(at: number): void {
+    const { ioId, image, thenSend } = must(this.writes.shift(), 'a write');
+    this.meta = image;
+    this.step(at, { kind: 'ioDone', ioId, outcome: 'ok' });
+    this.sent.push(...thenSend.map(({ message }) => message));
+  }
+
+  count(kind: PalfMessage['kind']): number {
+    return this.sent.filter(message => message.kind === kind).length;
+  }
+}
+
+const proposal = proposalId(7);
+const renewOf = (sentAt: number, lease: number) =>
+  ({ kind: 'renew', proposal, sentAt: monoMs(sentAt), leaseMs: lease, committed: lsn(0) }) as const;
+const prepareOf = (voter: LoneVoter) =>
+  ({
+    kind: 'prepare',
+    proposal,
+    sentAt: monoMs(1),
+    leaseMs: 900,
+    version: voter.meta.config.version,
+    released: proposalId(0),
+  }) as const;
+
+test('a word that is longer than what a write under way will leave durable waits for the next one', () => {
+  const voter = new LoneVoter();
+  voter.hear(11_000, 'a', prepareOf(voter));
+  voter.land(11_001);
+  // Another won with the same number.
+  voter.hear(12_000, 'b', renewOf(12_000, 1_800));
+  voter.land(12_001);
+  expect(voter.meta.leaseMs).toBe(1_800);
+  expect(voter.count('renewed')).toBe(1);
+  // All words have run out, and a late one of the first asks for a shorter one.
+  voter.hear(14_000, 'a', prepareOf(voter));
+  voter.hear(14_001, 'a', { kind: 'resign', proposal });
+  voter.hear(14_002, 'b', renewOf(14_002, 1_800));
+  expect(voter.count('renewed')).toBe(1);
+  voter.land(14_003);
+  expect(voter.meta.leaseMs).toBe(900);
+  expect(voter.count('renewed')).toBe(1);
+  voter.land(14_004);
+  expect(voter.meta.leaseMs).toBe(1_800);
+  expect(voter.count('renewed')).toBe(2);
+});
+
+test('a voter whose disk hangs owes each node one answer of a kind, the newest', () => {
+  const voter = new LoneVoter();
+  for (let count = 0; count < 1_000; count++) voter.hear(11_000 + count, 'b', renewOf(count + 1, 1_800));
+  expect(voter.count('renewed')).toBe(0);
+  while (voter.writes.length > 0) voter.land(13_000);
+  const answers = voter.sent.flatMap(message => (message.kind === 'renewed' ? [message.sentAt] : []));
+  // The write that was under way from the first on had an answer of its own.
+  expect(answers.toSorted((one, other) => one - other)).toEqual([1, 1_000]);
 });
