@@ -4,7 +4,8 @@
  * member of any majority of the members, and so everything that was committed.
  */
 import type { NodeId, Scn } from '../../../src/base/scalars.ts';
-import { compareVersions } from '../../../src/codec/config-record.ts';
+import { compareVersions, noVersion } from '../../../src/codec/config-record.ts';
+import { missedCut } from '../../../src/palf/flashback-cuts.ts';
 import type { GroupNode } from './node.ts';
 import type { GroupWorld } from './world.ts';
 
@@ -35,8 +36,11 @@ function hasHeir(world: GroupWorld, without: NodeId): boolean {
   return config.members.some(id => {
     if (id === without || world.isLost(id)) return false;
     const record = world.arbitration.recordOf(id);
-    const holds = record !== undefined && compareVersions(record.version, config.version) >= 0;
-    return holds || world.node(id).platter.end().lsn >= needed;
+    if (record !== undefined && compareVersions(record.version, config.version) >= 0) return true;
+    const { platter } = world.node(id);
+    // Nobody takes the record of a flashback that it has not made from anybody but its leader.
+    const cutApplied = platter.meta()?.cutApplied ?? noVersion;
+    return platter.end().lsn >= needed && missedCut(config, cutApplied) === null;
   });
 }
 
