@@ -210,7 +210,7 @@ export const nodeCallsMax = 64;
 export const nodeRequestMsDefault = 15_000;
 /** Byte streams served at once. */
 export const nodeStreamsMax = 16;
-/** How long the reader of one may take nothing. */
+/** How long the reader of one may take nothing, or its sender send nothing. */
 export const nodeStreamStillMs = 120_000;
 /** Bytes of one frame of a byte stream, and bytes a sender may be ahead of its reader. */
 export const nodePieceBytes = 262_144;

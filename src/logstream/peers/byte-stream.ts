@@ -1,7 +1,9 @@
 /**
  * A byte stream from one node to another over a connection of its own, for copies of files: pieces and values in the order
- * they were written, the sender never further ahead than the reader's credit. A reader that gives none for long is given up: what
- * its sender keeps for it meanwhile others need.
+ * they were written, the sender never further ahead than the reader's credit. Whichever end stands still for long is given up by the
+ * other: what a sender keeps for its reader others need, and a reader may have another source to ask.
+ *
+ * Must never: wait without end for the other side, which may hang while its connection shows signs of life.
  */
 import { ObError } from '../../base/errors.ts';
 import { nodeCreditBytes, nodeJsonBytesMax, nodePieceBytes, nodeStreamStillMs } from '../../base/limits.ts';
@@ -18,7 +20,7 @@ export type StreamItem =
   | { readonly kind: 'note'; readonly body: unknown };
 
 export interface ByteStream {
-  /** The next item, or undefined after the last. One caller at a time. Throws what the sender threw, or lost it. */
+  /** The next item, or undefined after the last. One caller at a time. Throws what the sender threw, lost it, or that it stands still. */
   next(): Promise<StreamItem | undefined>;
   /** Ends it early. */
   close(): void;
@@ -57,6 +59,7 @@ class Bell {
 /** The reader's end. It takes the channel over when it is made. */
 export class IncomingByteStream implements ByteStream {
   readonly #channel: NodeChannel;
+  readonly #clock: Clock;
   readonly #peer: NodePeer;
   readonly #bell = new Bell();
   readonly #items: { readonly item: StreamItem; readonly bytes: number }[] = [];
@@ -65,8 +68,9 @@ export class IncomingByteStream implements ByteStream {
   #opened = false;
   #end: 'whole' | ObError | null = null;
 
-  constructor(channel: NodeChannel, peer: NodePeer, op: string, body: unknown) {
+  constructor(channel: NodeChannel, clock: Clock, peer: NodePeer, op: string, body: unknown) {
     this.#channel = channel;
+    this.#clock = clock;
     this.#peer = peer;
     channel.handTo({
       onMessage: (message, payload) => this.#message(message, payload.length),
@@ -80,7 +84,7 @@ export class IncomingByteStream implements ByteStream {
 
   /** Resolves when the other node begins; throws why it does not. */
   async opened(): Promise<void> {
-    while (!this.#opened && this.#end === null) await this.#bell.heard();
+    while (!this.#opened && this.#end === null) await this.#news();
     if (!this.#opened && this.#end instanceof ObError) throw this.#end;
   }
 
@@ -93,13 +97,21 @@ export class IncomingByteStream implements ByteStream {
       }
       if (this.#end === 'whole') return undefined;
       if (this.#end !== null) throw this.#end;
-      await this.#bell.heard();
+      await this.#news();
     }
   }
 
   close(): void {
     this.#items.length = 0;
     this.#channel.close(this.#closedError('closed by this side'));
+  }
+
+  /** Resolves when something came, or it ended: it ends when nothing comes for long. */
+  async #news(): Promise<void> {
+    const why = `it sent nothing for ${nodeStreamStillMs} ms`;
+    const timer = this.#clock.after(nodeStreamStillMs, () => this.#channel.close(this.#closedError(why)));
+    await this.#bell.heard();
+    timer.cancel();
   }
 
   #message(message: NodeMessage | NodeBatch, bytes: number): void {

@@ -222,7 +222,7 @@ export class NodeLinks implements MemberNet {
     const stream = await dialNode(
       this.#ports,
       dial,
-      (channel, peer) => new IncomingByteStream(channel, peer, op, body),
+      (channel, peer) => new IncomingByteStream(channel, this.#ports.clock, peer, op, body),
     );
     await stream.opened();
     return stream;

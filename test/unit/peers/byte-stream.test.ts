@@ -99,7 +99,8 @@ test('a sender is never further ahead than the credit, and goes on when it is gi
   expect(ended).toBe(true);
 });
 
-test('a reader that takes nothing for long is given up, and its sender is free', async () => {
+/** The real clock, but for the limit of a side that stands still: that passes when the test says so. */
+function stillClock() {
   let isStill: (() => void) | undefined;
   const clock: Clock = {
     ...nodeClock,
@@ -109,6 +110,11 @@ test('a reader that takes nothing for long is given up, and its sender is free',
       return { cancel: () => (isStill = undefined) };
     },
   };
+  return { clock, isCounting: () => isStill !== undefined, pass: () => isStill?.() };
+}
+
+test('a reader that takes nothing for long is given up, and its sender is free', async () => {
+  const { clock, isCounting, pass } = stillClock();
   const [a, b] = [await startNode('a'), await startNode('b', { clock })];
   await introduce(a, b);
   let ended: unknown;
@@ -121,14 +127,51 @@ test('a reader that takes nothing for long is given up, and its sender is free',
     }
   });
   const stream = await a.links.openStream(b.id, 'endless', null);
-  await until(() => isStill !== undefined);
+  await until(isCounting);
   // Whoever reads has more time.
   for (let read = 0; read < nodeCreditBytes; read += nodePieceBytes) await stream.next();
-  await until(() => isStill !== undefined);
-  isStill?.();
+  await until(isCounting);
+  pass();
   await until(() => ended !== undefined);
   expect(ended).toMatchObject({ code: 'OBS_NODE_CLOSED' });
   expect((await failure(readAll(stream))).code).toBe('OBS_NODE_CLOSED');
+});
+
+test('a sender that sends nothing for long is given up, whatever life its connection shows', async () => {
+  const { clock, isCounting, pass } = stillClock();
+  const [a, b] = [await startNode('a', { clock }), await startNode('b')];
+  await introduce(a, b);
+  let isOpen = (): boolean => true;
+  b.links.onStream('hangs', async (_, __, sink) => {
+    isOpen = () => sink.open;
+    await sink.note('begun');
+    await new Promise(() => {});
+  });
+  const stream = await a.links.openStream(b.id, 'hangs', null);
+  expect(await stream.next()).toMatchObject({ kind: 'note' });
+  // What has come is not waited for.
+  expect(isCounting()).toBe(false);
+  const waiting = failure(stream.next());
+  await until(isCounting);
+  pass();
+  expect(await waiting).toMatchObject({ code: 'OBS_NODE_CLOSED', kind: 'unavailable' });
+  expect((await failure(stream.next())).code).toBe('OBS_NODE_CLOSED');
+  await until(() => !isOpen());
+});
+
+test('a node that does not begin for long is given up', async () => {
+  const atOnce: Clock = {
+    ...nodeClock,
+    after: (ms, callback) => {
+      if (ms !== nodeStreamStillMs) return nodeClock.after(ms, callback);
+      queueMicrotask(callback);
+      return { cancel: () => {} };
+    },
+  };
+  const [a, b] = [await startNode('a', { clock: atOnce }), await startNode('b')];
+  await introduce(a, b);
+  b.links.onStream('never', () => new Promise(() => {}));
+  expect((await failure(a.links.openStream(b.id, 'never', null))).code).toBe('OBS_NODE_CLOSED');
 });
 
 test('small writes are not stopped by credit that is given back late', async () => {
