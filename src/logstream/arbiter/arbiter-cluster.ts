@@ -3,7 +3,8 @@
  * cluster is known by its name until its root service adopts this arbiter; from then on by its id, so that another cluster of
  * the same name, or the same one made anew, gets no vote of it (A2).
  *
- * Must never send what a core promised before the journal holds it, nor begin a core from anything but what the journal holds.
+ * Must never send what a core promised before the journal holds it, nor begin a core from anything but what the journal holds, nor
+ * note anything of a stream after it was forgotten.
  */
 import { ObError } from '../../base/errors.ts';
 import { arbiterPageStreams, arbiterStreamsMax } from '../../base/limits.ts';
@@ -270,6 +271,8 @@ export class ArbiterCluster {
     const { id, image, thenSend } = effect;
     const text = Buffer.from(encodeArbiterImage(image)).toString();
     this.#options.journal.put(stream.journalKey, text, () => {
+      // Forgotten meanwhile: another image would come behind the word that it is, and a promise before a restart that forgets it.
+      if (this.#streams.get(nameOf(stream.key.tenantId, stream.key.stream)) !== stream) return;
       this.#step(stream, { kind: 'persisted', id });
       for (const { to, message } of thenSend) this.#send(stream, to, message);
     });

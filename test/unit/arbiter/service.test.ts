@@ -10,7 +10,7 @@ import type { PalfMessage } from '../../../src/codec/palf-message.ts';
 import { decodePalfMessage, encodePalfMessage } from '../../../src/codec/palf-message-codec.ts';
 import { ArbiterService } from '../../../src/logstream/arbiter/arbiter-service.ts';
 import { nodeClock } from '../../../src/platform/clock.ts';
-import { nodeDisk } from '../../../src/platform/disk.ts';
+import { type Disk, nodeDisk } from '../../../src/platform/disk.ts';
 import { silentLogger } from '../../../src/platform/logger.ts';
 import { type NetAddress, nodeNet } from '../../../src/platform/net.ts';
 import { nodeRandom } from '../../../src/platform/random.ts';
@@ -40,9 +40,9 @@ interface Running {
   stop(): Promise<void>;
 }
 
-async function startArbiter(port = 0): Promise<Running> {
+async function startArbiter(port = 0, disk: Disk = nodeDisk): Promise<Running> {
   const service = await ArbiterService.open({
-    disk: nodeDisk,
+    disk,
     net: nodeNet,
     clock: nodeClock,
     random: nodeRandom,
@@ -249,6 +249,68 @@ test('a tenant that is gone is forgotten, and a cluster that lets it go altogeth
   await arbiter.stop();
   const again = await startArbiter();
   expect(again.service.status().clusters[0]).toMatchObject({ clusterId: null, streams: 0 });
+});
+
+/** The real disk, on which durable writes wait for the gate, if there is one. */
+function gatedDisk() {
+  const gated = {
+    gate: undefined as Promise<void> | undefined,
+    waiting: 0,
+    disk: {
+      ...nodeDisk,
+      open: async (...given: Parameters<Disk['open']>) => {
+        const file = await nodeDisk.open(...given);
+        return {
+          path: file.path,
+          writeDurable: async (position: number, parts: readonly Uint8Array[]): Promise<void> => {
+            gated.waiting += 1;
+            await gated.gate;
+            gated.waiting -= 1;
+            await file.writeDurable(position, parts);
+          },
+          read: (position: number, length: number) => file.read(position, length),
+          write: (position: number, bytes: Uint8Array) => file.write(position, bytes),
+          sync: () => file.sync(),
+          truncate: (length: number) => file.truncate(length),
+          size: () => file.size(),
+          close: () => file.close(),
+        };
+      },
+    } satisfies Disk,
+  };
+  return gated;
+}
+
+test.for(['forget', 'release'])('a stream stays forgotten that was being noted then (%s)', async how => {
+  const gated = gatedDisk();
+  const arbiter = await startArbiter(0, gated.disk);
+  const rome = await server('rome-1', 'rome');
+  await adopt(rome, arbiter, 'rome');
+  await link(rome, arbiter);
+  const { say, answers } = voter(rome, () => arbiter.service.nodeId);
+  const notedBytes = ({ service }: Running): number => service.status().journal.liveBytes;
+  const before = notedBytes(arbiter);
+  const gate = Promise.withResolvers<void>();
+  gated.gate = gate.promise;
+  say(prepare(3));
+  await until(() => gated.waiting === 1);
+  // It waits for the first to be durable.
+  say(prepare(4));
+  await until(() => arbiter.service.status().clusters[0]?.messages === 2);
+  const gone =
+    how === 'forget'
+      ? ask(rome, arbiter, 'arbiter.forget', { tenants: [1_005] })
+      : ask(rome, arbiter, 'arbiter.release', { clusterId: 'rome-id' });
+  await until(() => arbiter.service.status().clusters[0]?.streams === 0);
+  gated.gate = undefined;
+  gate.resolve();
+  await gone;
+  await arbiter.stop();
+  const again = await startArbiter();
+  expect(again.service.status().clusters[0]?.streams).toBe(0);
+  if (how === 'forget') expect(notedBytes(again)).toBe(before);
+  else expect(notedBytes(again)).toBeLessThan(before);
+  expect(answers).toEqual([]);
 });
 
 test('one that lost its journal is another node: nobody takes it for the one that promised', async () => {
