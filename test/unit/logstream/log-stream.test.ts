@@ -226,6 +226,25 @@ test('a flashback that another overtakes is refused, whatever it read of the log
   expect(await bodies(log)).toEqual(['kept']);
 });
 
+test('a flashback during whose search the log fails is refused', async () => {
+  const first = await place.open();
+  const [kept] = await commit(first, redo('kept'));
+  for (let index = 0; index < 20; index++) await commit(first, redo('old'.repeat(3_000)));
+  await first.close();
+  const log = await place.open();
+  await log.changeMode({ to: 'RAW_WRITE', expectedModeVersion: 1, referenceScn: scn(0) });
+  await log.changeMode({ to: 'FLASHBACK', expectedModeVersion: 2, referenceScn: scn(0) });
+  const gate = Promise.withResolvers<void>();
+  place.readGate = gate.promise;
+  const asked = expect(log.flashback(must(kept, 'kept').scn)).rejects.toEqual(code('OBS_LOG_DISK_FAILED'));
+  await expect.poll(() => place.readGate === undefined).toBe(true);
+  place.isFailing = true;
+  const change = log.changeMode({ to: 'RAW_WRITE', expectedModeVersion: 3, referenceScn: scn(0) });
+  await expect(change).rejects.toEqual(code('OBS_LOG_DISK_FAILED'));
+  gate.resolve();
+  await asked;
+});
+
 test('log is recycled below base and holds only, and a full log disk says who holds it', async () => {
   const log = await place.open({ limits: { blockBytes: 65_536, diskBytesMax: 262_144 } });
   const hold = log.hold('archive', lsn(0));
