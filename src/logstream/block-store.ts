@@ -6,9 +6,10 @@
  * scanner relies on that. Writing never crosses a block. Full-disk errors are met before the log is touched (making a block, filling it
  * ahead): those are waited out, unless the log closes or is replaced; any other failed write is the owner's end.
  *
- * Must never: touch a file after it is closed, leave log behind a cut, write log below a header that is not durable.
+ * Must never: touch a file after it is closed, leave log behind a cut, write log below a header that is bad or not durable.
  */
 import { assert } from '../base/assert.ts';
+import { ObError } from '../base/errors.ts';
 import { blockReadBytes, diskFullRetryMs, zeroFillBytesMax, zeroFillBytesMin } from '../base/limits.ts';
 import type { LogPosition } from '../base/log-access.ts';
 import { type LogStreamId, type Lsn, lsn } from '../base/scalars.ts';
@@ -18,9 +19,11 @@ import {
   blockIdOf,
   blockIdOfFileName,
   blockStart,
+  decodeBlockHeader,
   encodeBlockHeader,
   positionInBlock,
 } from '../codec/block-header.ts';
+import { isProblem } from '../codec/clog.ts';
 import type { Clock } from '../platform/clock.ts';
 import { codeOf, type Disk, type DiskFile } from '../platform/disk.ts';
 
@@ -285,7 +288,7 @@ export class BlockStore {
       // One that is there is written again: a write of it that failed may have left it in the page cache alone.
       const header = isNew
         ? encodeBlockHeader({ stream, incarnation, blockId, blockBytes, start })
-        : await file.read(0, blockHeaderBytes);
+        : this.#checked(await file.read(0, blockHeaderBytes), blockId);
       await file.writeDurable(0, [header]);
       const filledTo = Math.max(blockHeaderBytes, bytes);
       this.#writing = { blockId, file, filledTo, step: zeroFillBytesMin };
@@ -293,6 +296,21 @@ export class BlockStore {
       await file.close();
       throw error;
     }
+  }
+
+  /** The header of a block of this log. Throws OBS_LOG_CORRUPT: a start would not find the log that is written behind a bad one. */
+  #checked(bytes: Uint8Array, blockId: number): Uint8Array {
+    const { stream, incarnation, blockBytes } = this.#options;
+    const header = decodeBlockHeader(bytes);
+    const isOwn =
+      !isProblem(header) &&
+      header.stream === stream &&
+      header.incarnation === incarnation &&
+      header.blockId === blockId &&
+      header.blockBytes === blockBytes;
+    if (isOwn) return bytes;
+    const what = isProblem(header) ? header.what : 'the block header is of another block';
+    throw new ObError('OBS_LOG_CORRUPT', { stream, lsn: blockStart(blockId, blockBytes), what });
   }
 
   #fillAhead(block: WriteBlock): void {

@@ -64,18 +64,18 @@ class MemoryDisk {
   }
 }
 
+const options = ({ disk }: MemoryDisk) => ({
+  disk,
+  directory: '.',
+  stream: logStreamId(1001),
+  incarnation: 'x',
+  blockBytes,
+});
+
 function rig() {
   const memory = new MemoryDisk();
   const clock = new ManualClock();
-  const stream = logStreamId(1001);
-  const store = new BlockStore({
-    disk: memory.disk,
-    clock,
-    directory: '.',
-    stream,
-    incarnation: 'x',
-    blockBytes,
-  });
+  const store = new BlockStore({ ...options(memory), clock });
   /** a write that waits for room */
   const waiting = async (fullWith: 'ENOSPC' | 'EDQUOT' = 'ENOSPC') => {
     memory.fullWith = fullWith;
@@ -106,6 +106,27 @@ test('a cut at the start of the oldest block leaves its file, with no log in it'
   expect(await store.list()).toEqual([6]);
   const rest = await store.readFile(6, blockHeaderBytes, blockBytes);
   expect(rest).toEqual(new Uint8Array(rest.length));
+});
+
+test.for([8, 40, 70])('a block whose header was damaged at byte %i takes no log', async place => {
+  const { memory, store } = rig();
+  await store.append(at(1), [log(100)]);
+  await store.close();
+  const path = store.path(1);
+  const damaged = must(memory.files.get(path), path).slice();
+  damaged[place] = 1 ^ must(damaged[place], 'byte');
+  memory.files.set(path, damaged);
+  const again = new BlockStore({ ...options(memory), clock: new ManualClock() });
+  await expect(again.append(at(1, 100), [log(100)])).rejects.toMatchObject({ code: 'OBS_LOG_CORRUPT' });
+  expect(memory.files.get(path)).toEqual(damaged);
+});
+
+test('a block of another log takes none of this one', async () => {
+  const { memory, store } = rig();
+  await store.append(at(1), [log(100)]);
+  await store.close();
+  const other = new BlockStore({ ...options(memory), incarnation: 'y', clock: new ManualClock() });
+  await expect(other.append(at(1, 100), [log(100)])).rejects.toMatchObject({ code: 'OBS_LOG_CORRUPT' });
 });
 
 test('a store that closes while a full disk is tried again is closed when that write has ended', async () => {
