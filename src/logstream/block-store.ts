@@ -4,7 +4,8 @@
  * Blocks are made when the log reaches them and zero-filled ahead in growing steps, so that a log write changes no file
  * metadata and an idle stream costs little disk. A block file exists only after everything before it is durable: the
  * scanner relies on that. Writing never crosses a block. Full-disk errors are met before the log is touched (making a block, filling it
- * ahead): those are waited out, unless the log closes or is replaced; any other failed write is the owner's end.
+ * ahead): those are waited out, unless the log closes or is replaced; any other failed write, of what is written anew or again, is
+ * the owner's end.
  *
  * Must never: touch a file after it is closed, leave log behind a cut, write log below a header that is bad or not durable.
  */
@@ -222,8 +223,9 @@ export class BlockStore {
   }
 
   /**
-   * Puts damaged log back in its place, durably: whole groups that begin at `start`, inside one block. If that fails it may look
-   * mended for as long as the page cache has it, and is found damaged again later: what proves the damage stays.
+   * Puts damaged log back in its place, durably: whole groups that begin at `start`, inside one block. If that fails the owner ends as
+   * well. The log may look mended then, for as long as the page cache has it, and is found damaged again later: what proves the damage
+   * stays. A full disk is not waited for: the log can be read no worse than before, and who wants it asks again.
    * @param withHeader the block has no good header: its log begins here
    */
   async restore(start: LogPosition, bytes: Uint8Array, withHeader: boolean): Promise<void> {

@@ -2,7 +2,8 @@
  * The log of one stream as bytes: block files, the newest part in memory, and the way to get damaged bytes again from
  * other replicas. Knows nothing of roles or commit: callers say up to where they may read.
  *
- * Must never: remember anything of log that was cut, give bytes that fail a check, write at a place that a durable write may be at.
+ * Must never: remember anything of log that was cut, give bytes that fail a check, write at a place that a durable write may be at,
+ * go on after a write that failed.
  */
 import { ObError } from '../base/errors.ts';
 import type { LogChunk, LogPosition } from '../base/log-access.ts';
@@ -13,7 +14,7 @@ import type { ClosedGroup } from '../codec/group-builder.ts';
 import { codeOf } from '../platform/disk.ts';
 import type { Logger } from '../platform/logger.ts';
 import { BlockReader, type ReadProblem } from './block-reader.ts';
-import type { BlockStore } from './block-store.ts';
+import { type BlockStore, isDiskFull } from './block-store.ts';
 import { LogTail } from './log-tail.ts';
 import { diskError } from './refusals.ts';
 
@@ -26,6 +27,8 @@ export interface LogFilesOptions {
   readonly headerLostAt: Lsn | null;
   /** committed groups that follow a position, from another replica; null if there is none */
   readonly fetch: ((at: LogPosition) => Promise<LogChunk | undefined>) | null;
+  /** a write that failed shows log that the disk may not have: the owner must end */
+  readonly onFailed: (error: ObError) => void;
   readonly logger: Logger;
 }
 
@@ -181,7 +184,7 @@ export class LogFiles {
     end: Lsn,
     cuts: number,
   ): Promise<boolean> {
-    const { fetch, logger, stream } = this.#options;
+    const { fetch, onFailed, logger, stream } = this.#options;
     const chunk = at === undefined || fetch === null ? undefined : await fetch(at);
     if (at === undefined || chunk === undefined) return false;
     const blockEnd = blockStart(blockIdOf(at.lsn, this.blockBytes) + 1, this.blockBytes);
@@ -196,13 +199,20 @@ export class LogFiles {
     // One at a time, and none while the log is cut.
     while (this.#mending !== undefined) await this.#mending;
     if (cuts !== this.#cuts) throw new ObError('OBS_LOG_BUSY', { stream });
+    if (at.lsn < this.#begin) throw new ObError('OBS_LOG_RECYCLED', { from, begin: this.#begin });
     const restoring = this.#store.restore(at, chunk.bytes.subarray(0, bytes), isHeaderLost);
     this.#mending = restoring
       .catch(() => {})
       .finally(() => {
         this.#mending = undefined;
       });
-    await restoring;
+    await restoring.catch((error: unknown) => {
+      if (at.lsn < this.#begin) throw new ObError('OBS_LOG_RECYCLED', { from, begin: this.#begin });
+      const failure = diskError(stream, `restore its damaged log at LSN ${from}`, error);
+      // Without room the damage is what it was, and another read tries again.
+      if (!isDiskFull(error)) onFailed(failure);
+      throw failure;
+    });
     logger.warn({ lsn: from, bytes }, 'damaged log was restored from another replica');
     return true;
   }

@@ -144,6 +144,7 @@ export class LogStream implements LogAccess {
       begin: recovered.begin,
       headerLostAt: recovered.damage?.isHeaderLost === true ? recovered.end.lsn : null,
       fetch: repair === null ? null : at => repair.fetch(at),
+      onFailed: error => this.#driver.fail(error),
       logger: this.#logger,
     });
     this.#driver = new StreamDriver({
@@ -355,9 +356,7 @@ export class LogStream implements LogAccess {
     const outcome = await this.#call(
       token => ({ kind: 'flashback', cut, token }),
       `cut its log at SCN ${to}`,
-      {
-        scn: to,
-      },
+      { scn: to },
     );
     assert(outcome.kind === 'flashed-back', 'a flashback is done or refused');
     this.#ordered = outcome.end.lsn;

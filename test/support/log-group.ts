@@ -35,6 +35,8 @@ export class Member {
   isDead = false;
   /** its disk has no room */
   isFull = false;
+  /** its durable writes fail */
+  isFailing = false;
   #log: LogStream | undefined;
 
   constructor(id: NodeId, directory: string) {
@@ -215,6 +217,7 @@ export class LogGroup {
       read: (position, length) => watch(() => file.read(position, length)),
       writeDurable: async (position, parts) => {
         await member.gate;
+        if (member.isFailing) throw Object.assign(new Error('it fails'), { code: 'EIO' });
         return watch(() => file.writeDurable(position, parts));
       },
       write: (position, bytes) =>

@@ -405,6 +405,20 @@ test('damage met by a reader is mended from the others', async () => {
   expect(again.log.state().isImpaired).toBe(false);
 });
 
+test('damaged log that a reader met, and that cannot be written again, ends its replica', async () => {
+  const leader = await begin();
+  await group.commit(leader, ...Array.from({ length: 400 }, (_, index) => `entry ${index} `.repeat(20)));
+  await group.settle(leader);
+  const replica = await group.restart(first(followersOf(leader)));
+  await group.settle(leader);
+  spoil(replica, blockHeaderBytes + 300);
+  replica.isFailing = true;
+  expect(await group.run(outcome(replica.texts()))).toBe('OBS_LOG_DISK_FAILED');
+  expect(replica.fatal.map(({ message }) => message)).toEqual([
+    expect.stringContaining('could not restore its damaged log at LSN'),
+  ]);
+});
+
 test('a block of a running leader that does not say any more where it begins is mended, and followers get its log', async () => {
   const first = await begin();
   const away = must(followersOf(first)[0], 'a follower');
