@@ -27,8 +27,6 @@ import type { BlockStore } from './block-store.ts';
 const sectorBytes = 512;
 /** A write that was cut inside a sector (a killed process, not a disk) leaves at least this many zeros, mostly more. */
 const holeBytesMin = 64;
-/** Groups that count no more are let go together. */
-const keptGroupsSlack = 1_024;
 
 /** What the good part of a log shows. */
 interface ScannedLog {
@@ -38,7 +36,7 @@ interface ScannedLog {
   /** ends of the groups behind `committed`, ascending */
   readonly tail: readonly LogPosition[];
   readonly history: readonly ProposalEra[];
-  /** the groups before `end` that the last durable write may have held, as they were checked; all of one block */
+  /** the groups before `end` that a durable write which failed may have held, as they were checked; all of one block */
   readonly last: readonly Uint8Array[];
   /** oldest byte on disk */
   readonly begin: Lsn;
@@ -153,17 +151,20 @@ async function firstByte(store: BlockStore, end: Lsn): Promise<Lsn> {
 /** What the groups say, one after the other. */
 class LogWalk {
   readonly #blockBytes: number;
+  readonly #durableEnd: Lsn;
   #end: LogPosition;
   #history: readonly ProposalEra[];
   #committed: LogPosition;
   #tail: LogPosition[] = [];
-  /** the last ones count, `#lastBytes` together */
+  /** those from `#lastFrom` on count, `#lastBytes` together; the others are let go when they are as many bytes */
   #last: Uint8Array[] = [];
   #lastFrom = 0;
   #lastBytes = 0;
+  #deadBytes = 0;
 
   constructor(meta: MetaImage) {
     this.#blockBytes = meta.blockBytes;
+    this.#durableEnd = meta.durableEnd;
     this.#end = meta.base;
     // The database held everything up to there.
     this.#committed = meta.base;
@@ -195,22 +196,28 @@ class LogWalk {
     };
   }
 
-  /** One write is under way at a time, it stays inside one block, and `flushBytesMax` bounds it. */
+  /**
+   * One write is under way at a time, it stays inside one block, and `flushBytesMax` bounds it. None that ended before the image
+   * was written has failed: what it wrote was durable by then.
+   */
   #keep(start: LogPosition, bytes: Uint8Array): void {
-    const beginsBlock = positionInBlock(start.lsn, this.#blockBytes) === blockHeaderBytes;
-    if (beginsBlock || this.#lastFrom > keptGroupsSlack) {
-      this.#last = beginsBlock ? [] : this.#last.slice(this.#lastFrom);
-      this.#lastFrom = 0;
+    if (this.#end.lsn <= this.#durableEnd) return;
+    if (positionInBlock(start.lsn, this.#blockBytes) === blockHeaderBytes) {
+      this.#last = [];
+      this.#lastFrom = this.#lastBytes = this.#deadBytes = 0;
     }
-    if (beginsBlock) this.#lastBytes = 0;
     this.#last.push(bytes);
     this.#lastBytes += bytes.length;
     for (;;) {
       const first = must(this.#last[this.#lastFrom], 'group').length;
-      if (this.#lastBytes - first < flushBytesMax) return;
+      if (this.#lastBytes - first < flushBytesMax) break;
       this.#lastBytes -= first;
+      this.#deadBytes += first;
       this.#lastFrom += 1;
     }
+    if (this.#deadBytes < this.#lastBytes) return;
+    this.#last = this.#last.slice(this.#lastFrom);
+    this.#lastFrom = this.#deadBytes = 0;
   }
 
   #prove(committed: Lsn): void {

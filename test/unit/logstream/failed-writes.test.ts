@@ -117,11 +117,17 @@ test.for(seeds)(
   },
 );
 
-/** The disk of a process, and how many bytes were written durably through it. */
-function counted(disk: Disk): { readonly disk: Disk; readonly bytes: () => number } {
+/** The disk of a process, how many bytes were written durably to blocks through it, and how many of them in writes of more than zeros. */
+function counted(disk: Disk): {
+  readonly disk: Disk;
+  readonly bytes: () => number;
+  readonly logBytes: () => number;
+} {
   let sum = 0;
+  let log = 0;
   return {
     bytes: () => sum,
+    logBytes: () => log,
     disk: {
       ...disk,
       open: async (path, options) => {
@@ -129,7 +135,9 @@ function counted(disk: Disk): { readonly disk: Disk; readonly bytes: () => numbe
         return {
           ...file,
           writeDurable: async (position, parts) => {
-            if (path.endsWith('.clog')) sum += parts.reduce((bytes, part) => bytes + part.length, 0);
+            const written = path.endsWith('.clog') ? Buffer.concat(parts) : Buffer.alloc(0);
+            sum += written.length;
+            if (!written.equals(Buffer.alloc(written.length))) log += written.length;
             await file.writeDurable(position, parts);
           },
         };
@@ -152,6 +160,29 @@ test('a start writes no more again than one durable write holds', async () => {
   expect(bytes()).toBeGreaterThan(flushBytesMax);
   // The last groups, of which the first is cut by the bound, and zeros behind them.
   expect(bytes()).toBeLessThan(2.5 * flushBytesMax);
+});
+
+test('a start writes no log again that was durable before the meta image', async () => {
+  const blockBytes = 65_536;
+  const { loop, disk, run, open } = rig(8, blockBytes);
+  const options = { directory: 'log', stream: logStreamId(1001), incarnation: 'test', onFatal: () => {} };
+  const limits = { blockBytes, diskBytesMax: 64 * blockBytes };
+  const start = async () => {
+    disk.crash('process');
+    const { disk: watched, logBytes } = counted(disk.attach());
+    const log = await run(LogStream.open({ ...options, disk: watched, clock: simClock(loop), limits }));
+    return { log, written: logBytes() };
+  };
+  const before = await open();
+  await run(before.committed(before.append(redo('before '.repeat(3_000))).endLsn));
+  await run(before.close());
+  const { log, written } = await start();
+  expect(written).toBe(0);
+  // Killed, it may have failed: but only what came since the image, which leading anew wrote.
+  const from = log.state().end.lsn;
+  await run(log.committed(log.append(redo('since '.repeat(100))).endLsn));
+  const to = log.state().end.lsn;
+  expect((await start()).written).toBe(to - from);
 });
 
 test.for(seeds)(
