@@ -68,7 +68,10 @@ export interface MetaImage {
   readonly base: LogPosition;
   /** the database file holds everything below, exactly: a log is never cut before it */
   readonly checkpointLsn: Lsn;
-  /** the log was durable at least up to here when this was written: a scan that ends earlier has met rot, not a crash */
+  /**
+   * The log was durable at least up to here when this was written: a scan that ends earlier has met rot, not a crash, and no write
+   * of what lies before it has failed.
+   */
   readonly durableEnd: Lsn;
   /** a cut that was decided: finished before the log is scanned */
   readonly truncateTo: LogPosition | null;

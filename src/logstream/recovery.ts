@@ -95,7 +95,7 @@ export async function recoverLog(options: RecoveryOptions): Promise<RecoveredLog
       break;
     case 'ok':
       if (scan.unborn !== undefined) await store.remove(scan.unborn);
-      // The zeros, too, may hide a torn write from us that could not be erased.
+      // The zeros, too, may hide a torn write from us that could not be erased: no image says that none began after it.
       if (await store.has(scan.end.lsn)) await store.eraseBehind(scan.end.lsn, flushBytesMax);
   }
   const { end, begin, history } = scan;
