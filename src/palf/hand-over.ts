@@ -5,8 +5,11 @@
  * is the reason), gives up its lease and tells the target, which stands at once. Fitter is a sound, healthy member with the
  * whole log that stands before this replica in the primary zone list, or any such member while the own disk is slow; it must
  * show so twice in a row, and not right after this term began, so that two never pass a leadership to and fro.
+ *
+ * Must never hand over to a member without the record agreed on: nobody who has it would vote for that one.
  */
 import { type MonoMs, monoMs, type NodeId } from '../base/scalars.ts';
+import { compareVersions } from '../codec/config-record.ts';
 import type { Token } from './inputs.ts';
 import type { Leadership } from './leadership.ts';
 import type { PeerProgress } from './peer-progress.ts';
@@ -61,8 +64,15 @@ export class HandOver {
       return out.refuse(token, { why: 'not-member', node: target });
     if (target === self) return out.reply(token, { kind: 'transferred', to: self });
     if (this.#transfer !== undefined) return out.refuse(token, { why: 'busy' });
-    if (!this.#leadership.isSound(target)) return this.#refuse(target, token);
+    const peer = this.#leadership.peer(target);
+    if (peer === undefined || !this.#mayWin(peer)) return this.#refuse(target, token);
     this.#transfer = { target, token, deadline: monoMs(now + settings.leaseMs), isUrgent: false };
+  }
+
+  /** A member that the others would elect, once it has the log. */
+  #mayWin(peer: PeerProgress): boolean {
+    const { agreed } = this.#leadership;
+    return this.#leadership.isSound(peer.node) && compareVersions(peer.version, agreed.version) >= 0;
   }
 
   #refuse(node: NodeId, token: Token): void {
@@ -78,7 +88,7 @@ export class HandOver {
     const { target, token } = transfer;
     const isReady = transfer.isUrgent || this.#leadership.isDrained;
     const peer = this.#leadership.peer(target);
-    if (isReady && peer !== undefined && this.#leadership.isSound(target) && peer.flushed >= log.tail.lsn) {
+    if (isReady && peer !== undefined && this.#mayWin(peer) && peer.flushed >= log.tail.lsn) {
       this.#transfer = undefined;
       this.#host.handOver(target);
       if (token !== undefined) out.reply(token, { kind: 'transferred', to: target });
@@ -93,7 +103,7 @@ export class HandOver {
     const { settings, now, isHealthy, log } = this.#replica;
     const isAble =
       this.#leadership.agreed.members.includes(peer.node) &&
-      this.#leadership.isSound(peer.node) &&
+      this.#mayWin(peer) &&
       peer.isHealthy &&
       peer.flushed >= log.committed.lsn;
     const isFitter = isAble && (peer.priority < settings.priority || !isHealthy);

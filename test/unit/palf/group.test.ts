@@ -217,6 +217,34 @@ test('a leadership is handed to a member that has everything', () => {
   expect(target.replies.get(outsider)).toMatchObject({ refusal: { why: 'not-member' } });
 });
 
+/** Of three the target does not get the newest record, and the other member has it. */
+const withoutRecord = (rig: PalfRig, leader: RigNode, target: RigNode): void => {
+  rig.isCut = (_, to, { kind }) => to === target.id && kind === 'config';
+  rig.boot(rig.add('d', [], ['d']));
+  expect(change(rig, leader, { kind: 'add-learner', node: nodeId('d') })).toMatchObject({
+    kind: 'config-changed',
+  });
+  rig.settle(leader);
+};
+
+test('a leadership is not handed to a member without the newest record, for which nobody would vote', () => {
+  const rig = three();
+  const leader = rig.elect();
+  rig.commit(leader);
+  rig.settle(leader).run(700);
+  const target = must(rig.followers(leader)[1], 'target');
+  withoutRecord(rig, leader, target);
+  const ask = (): number => rig.ask(leader, token => ({ kind: 'transfer', target: target.id, token }));
+  const early = ask();
+  rig.until(() => leader.replies.has(early), 'an answer');
+  expect(leader.replies.get(early)).toMatchObject({ refusal: { why: 'not-caught-up' } });
+  expect(leader.view.isActive).toBe(true);
+  rig.isCut = () => false;
+  rig.run(700);
+  ask();
+  expect(rig.elect(leader)).toBe(target);
+});
+
 test('a member that stands before the leader in the primary zones gets the leadership', () => {
   const rig = new PalfRig(1, ['a', 'b', 'c']);
   const [a, b, c] = [rig.node('a'), rig.node('b'), rig.node('c')];
@@ -228,6 +256,22 @@ test('a member that stands before the leader in the primary zones gets the leade
   rig.commit(c);
   rig.feed(c, { kind: 'setPriority', priority: 9 });
   rig.until(() => !c.view.isActive && rig.leader !== undefined, 'a hand-over');
+});
+
+test('a fitter member without the newest record gets the leadership when it has it', () => {
+  const rig = three();
+  const leader = rig.elect();
+  rig.commit(leader);
+  rig.settle(leader).run(5_000);
+  const target = must(rig.followers(leader)[1], 'target');
+  withoutRecord(rig, leader, target);
+  rig.feed(leader, { kind: 'setPriority', priority: 1 });
+  for (const node of rig.followers(leader))
+    if (node !== target) rig.feed(node, { kind: 'setPriority', priority: 1 });
+  rig.run(5_000);
+  expect(leader.roles.map(({ role }) => role)).toEqual(['leader']);
+  rig.isCut = () => false;
+  rig.until(() => target.view.isActive, 'the leadership of the fitter one');
 });
 
 test('a leadership is not handed on by itself while a change of mode is under way', () => {
