@@ -462,6 +462,9 @@ export const routedVerbMs = 86_400_000;
 export const routedFindMs = 10_000;
 /** Tenants of one answer, when servers are asked for what they have. */
 export const nodeTenantsMax = 200;
+/** How long a command waits for a leadership to come to the server that was named, and when it is handed there again. */
+export const leaderTransferMs = 30_000;
+export const leaderTransferPauseMs = 1_000;
 /** How long STOP SERVER waits for its leaders to move, and ALTER TENANT for its task, before they say that it goes on. */
 export const stopServerMs = 20_000;
 export const localityWaitMs = 600_000;

@@ -67,6 +67,8 @@ class FakeStream {
   leader: NodeId | null = null;
   hasLed = false;
   end = 4096;
+  /** hand-overs from now on that the other does not hear of */
+  handOversLost = 0;
 
   constructor(members: readonly NodeId[], learners: readonly NodeId[]) {
     this.members = members;
@@ -134,7 +136,10 @@ class FakeReplica implements LocalReplica {
   }
 
   transfer(to: NodeId): Promise<void> {
-    this.#stream.leader = to;
+    const stream = this.#stream;
+    const isLost = stream.handOversLost > 0;
+    if (isLost) stream.handOversLost -= 1;
+    stream.leader = isLost ? null : to;
     return Promise.resolve();
   }
 

@@ -263,6 +263,57 @@ test('a stopped server leads nothing, and is not stopped while a tenant needs it
   expect(cluster.placed(lone)).toBe('node-2:F');
 });
 
+test('a leadership is handed over again when it did not get there', async () => {
+  await start(['z1', 'z2', 'z3']);
+  const id = await createTenant('shop');
+  const stream = cluster.streams.get(id);
+  if (stream === undefined) throw new Error('no stream');
+  expect(stream.leader).toBe('node-1');
+  const { servers } = cluster.rootService;
+  stream.handOversLost = 2;
+  await cluster.run(servers.transferLeader('shop', cluster.at(2).address));
+  expect(stream.leader).toBe('node-3');
+  // Who leads may have to wait for the other first.
+  const handOver = cluster.at(2).handlers.get('stream.transfer');
+  if (handOver === undefined) throw new Error('no handler');
+  let refusals = 0;
+  cluster.at(2).handlers.set('stream.transfer', (...order) => {
+    refusals += 1;
+    if (refusals > 3) return handOver(...order);
+    const details = { stream: 1001, node: 'node-2', end: 1, needed: 2 };
+    return Promise.reject(new ObError('OBS_LOG_NOT_CAUGHT_UP', details));
+  });
+  await cluster.run(servers.transferLeader('shop', cluster.at(1).address));
+  expect(stream.leader).toBe('node-2');
+  expect(refusals).toBe(4);
+});
+
+test('a leadership that does not get there in time may be asked for again, and who leads is said', async () => {
+  await start(['z1', 'z2', 'z3']);
+  const id = await createTenant('shop');
+  const stream = cluster.streams.get(id);
+  if (stream === undefined) throw new Error('no stream');
+  stream.handOversLost = Infinity;
+  const { servers } = cluster.rootService;
+  expect(await failureOf(servers.transferLeader('shop', cluster.at(2).address))).toMatchObject({
+    code: 'OBS_LOCALITY_LEADER_NOT_MOVED',
+    kind: 'unavailable',
+    message: expect.stringContaining(`${cluster.at(0).address} leads it now`) as string,
+    hint: expect.stringContaining('Try again') as string,
+  });
+  // What does not pass is said at once.
+  const before = cluster.clock.now();
+  cluster
+    .at(0)
+    .handlers.set('stream.transfer', () =>
+      Promise.reject(new ObError('OBS_LOG_CONFIG_REFUSED', { stream: 1001, why: 'it has no F replica' })),
+    );
+  expect(await failureOf(servers.transferLeader('shop', cluster.at(2).address))).toMatchObject({
+    code: 'OBS_LOG_CONFIG_REFUSED',
+  });
+  expect(cluster.clock.now() - before).toBeLessThan(1_000);
+});
+
 test('a server that comes back without its data takes the place of the one before', async () => {
   await start(['z1', 'z2', 'z3']);
   const id = await createTenant('shop');

@@ -208,4 +208,9 @@ export const rootErrors = {
     hint: 'obstandby cluster status lists the full replicas of each tenant.',
     mysql: { number: 4179, sqlState: 'HY000' },
   },
+  OBS_LOCALITY_LEADER_NOT_MOVED: {
+    kind: 'unavailable',
+    message: "server '{address}' did not come to lead tenant '{tenant}': {why}; {leader} leads it now",
+    hint: 'Try again: nothing else was changed. GV$OB_LOG_STAT shows whether the replica there is up to date.',
+  },
 } as const satisfies Record<string, CatalogueRow>;

@@ -87,7 +87,7 @@ export class RootServers {
     await facts.refresh();
   }
 
-  /** Resolves when that server leads. Throws OBS_LOCALITY_NO_REPLICA. */
+  /** Resolves when that server leads. Throws OBS_LOCALITY_NO_REPLICA, OBS_LOCALITY_LEADER_NOT_MOVED. */
   async transferLeader(name: string, address: string): Promise<void> {
     const { facts } = this.#context;
     const tenant = facts.tenant(name);
@@ -99,8 +99,7 @@ export class RootServers {
     if (row.type !== 'F') throw refuse('its replica is READONLY');
     if (server.stopTime !== null) throw refuse('it is stopped');
     if (!facts.isAlive(server.nodeId)) throw refuse('it does not answer');
-    if (!(await transferLeader(this.#context, tenant, server.nodeId)))
-      throw refuse('it did not become the leader in time');
+    await transferLeader(this.#context, tenant, server);
   }
 
   /** Hands a leader over to the best other place; the priority of a stopped server does the same, a little later. */

@@ -106,11 +106,9 @@ export class RootTenants {
     const first = Math.min(...able.map(({ priority }) => priority));
     const best = able.filter(({ priority }) => priority === first).map(({ node }) => node);
     const leader = options.leaders.leaderOf(id);
-    const [to] = best;
+    const to = facts.servers.find(({ nodeId }) => nodeId === best[0]);
     if (to === undefined || (leader !== null && best.includes(leader))) return;
-    await this.#context.attempt({ tenant: name }, async () => {
-      await transferLeader(this.#context, tenant, to);
-    });
+    await this.#context.attempt({ tenant: name }, () => transferLeader(this.#context, tenant, to));
   }
 
   /** Begins the task that makes what could not be made at once. */
