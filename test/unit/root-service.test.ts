@@ -146,6 +146,37 @@ test('a task outlives the leader of the root service, and giving the old localit
   expect(cluster.placed(id)).toBe('node-1:F node-4:F');
 });
 
+test('a new leader of the root service hears its servers before it takes what is on them for gone', async () => {
+  await start(['z1', 'z2', 'z3', 'z4']);
+  const id = await createTenant('shop', 'F@z1, F@z2, F@z4');
+  const last = cluster.at(3);
+  const drop = last.handlers.get('replica.drop');
+  if (drop === undefined) throw new Error('no handler');
+  last.handlers.set('replica.drop', () => new Promise(() => {}));
+  void alter('shop', 'F@z1, F@z2, F@z3').catch(() => {});
+  await cluster.pass(3_000);
+  expect(cluster.placed(id)).toBe('node-1:F node-2:F node-3:F');
+  expect(last.find(id)).toBeDefined();
+  last.handlers.set('replica.drop', drop);
+  // It leads right after a beat: the next one comes when its first look is over.
+  await cluster.lead(cluster.at(1));
+  await cluster.run(alter('shop', 'F@z1, F@z2, F@z3'));
+  expect(last.find(id)).toBeUndefined();
+});
+
+test('a server that was not heard yet is not stopped as if it were dead', async () => {
+  await start(['z1', 'z2', 'z3']);
+  const id = await createTenant('shop', null, 'z1');
+  await cluster.lead(cluster.at(1));
+  expect(cluster.streams.get(id)?.leader).toBe('node-1');
+  await cluster.run(cluster.rootService.servers.stopServer(cluster.at(0).address));
+  expect(cluster.streams.get(id)?.leader).not.toBe('node-1');
+  await cluster.lead(cluster.at(2));
+  await cluster.run(cluster.rootService.servers.startServer(cluster.at(0).address));
+  await cluster.run(cluster.rootService.servers.transferLeader('shop', cluster.at(0).address));
+  expect(cluster.streams.get(id)?.leader).toBe('node-1');
+});
+
 test('a task that ends while the leadership is being lost ends nothing else', async () => {
   await start(['z1', 'z2']);
   const id = await createTenant('shop', 'F@z1');

@@ -1,5 +1,6 @@
 /** What the parts of the root service share: its rows, who answers, the way to the servers, and how long it lasts. */
 import { isObError, ObError } from '../../base/errors.ts';
+import { serverSilenceMs } from '../../base/limits.ts';
 import { type MonoMs, monoMs, type NodeId } from '../../base/scalars.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/logger.ts';
@@ -90,6 +91,11 @@ export class RootContext {
   end(): void {
     this.#over = true;
     this.tasks.stop();
+  }
+
+  /** A server that was not heard yet is neither alive nor dead: resolves when each is one of the two. */
+  async untilHeard(): Promise<void> {
+    await this.until(serverSilenceMs, () => this.facts.heardFromAll());
   }
 
   /** One of many that are looked after: what fails for it is tried at the next look, and keeps nobody else waiting. */

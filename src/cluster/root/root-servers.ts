@@ -20,6 +20,7 @@ export class RootServers {
   /** Its replicas move to other servers of their zones, then it is forgotten. Throws OBS_CLUSTER_SERVER_NEEDED, OBS_CLUSTER_REMOVAL_PENDING. */
   async removeServer(address: string, progress: Progress): Promise<void> {
     const { facts, options } = this.#context;
+    await this.#context.untilHeard();
     const server = facts.serverAt(address);
     for (const tenant of facts.tenantsOn(server.nodeId)) this.#mustBeSpared(server, tenant);
     await options.store.setServerStatus(server.nodeId, 'DELETING');
@@ -42,6 +43,7 @@ export class RootServers {
   /** Its leaders move away, and none comes; its replicas go on. Throws OBS_CLUSTER_STOPS_ELSEWHERE, OBS_CLUSTER_SERVER_NEEDED. */
   async stopServer(address: string): Promise<void> {
     const { facts, watch, options } = this.#context;
+    await this.#context.untilHeard();
     const server = facts.serverAt(address);
     const elsewhere = facts.servers.find(
       ({ stopTime, zone, status }) => stopTime !== null && zone !== server.zone && status !== 'DELETING',
@@ -90,6 +92,7 @@ export class RootServers {
   /** Resolves when that server leads. Throws OBS_LOCALITY_NO_REPLICA, OBS_LOCALITY_LEADER_NOT_MOVED. */
   async transferLeader(name: string, address: string): Promise<void> {
     const { facts } = this.#context;
+    await this.#context.untilHeard();
     const tenant = facts.tenant(name);
     const server = facts.serverAt(address);
     const refuse = (why: string): ObError =>

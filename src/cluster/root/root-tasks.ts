@@ -1,4 +1,8 @@
-/** The tasks that the root service runs now: each with a driver that observes and orders through this. One task a tenant. */
+/**
+ * The tasks that the root service runs now: each with a driver that observes and orders through this. One task a tenant.
+ *
+ * Must never begin one while a server may live that was not heard yet: a task takes it for dead, chooses others, and leaves behind what is there.
+ */
 import { isObError, ObError } from '../../base/errors.ts';
 import { promoteLagBytesMax, rootCallMs, rootOrderMs } from '../../base/limits.ts';
 import type { NodeId, TenantId } from '../../base/scalars.ts';
@@ -37,8 +41,9 @@ export class RootTasks {
     this.#options = options;
   }
 
-  /** Starts what is stored and does not run. */
+  /** Starts what is stored and does not run; later, as long as it is not known who lives. */
   run(jobs: readonly RootJob[]): void {
+    if (!this.#options.facts.heardFromAll()) return;
     for (const job of jobs) {
       if (job.status !== 'INPROGRESS' || this.#drivers.has(job.id) || this.#stopped) continue;
       this.#drivers.set(job.id, this.#drive(job));

@@ -10,7 +10,6 @@ import {
   rootOrderMs,
   routedFindMs,
   routedVerbMs,
-  serverSilenceMs,
   tenantOpenMs,
 } from '../../base/limits.ts';
 import type { TenantId } from '../../base/scalars.ts';
@@ -174,7 +173,7 @@ export class RootTenants {
     ) => Promise<Pick<StoredTenant, 'incarnation' | 'pageBytes'>>,
   ): Promise<TenantId> {
     const { facts, options } = this.#context;
-    await this.#context.until(serverSilenceMs, () => facts.heardFromAll());
+    await this.#context.untilHeard();
     const zones = facts.servers.filter(({ status }) => status !== 'DELETING').map(({ zone }) => zone);
     const locality =
       place.locality === null
