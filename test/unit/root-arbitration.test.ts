@@ -240,6 +240,30 @@ test('a replica moves from one server to another: the arbiter goes before and co
   expect([stateOf(shop), arbiterOf(shop)]).toEqual(['ENABLED', arbiter.node]);
 });
 
+test('a change of locality that takes long brings the arbiter behind it, and may be asked for again or undone', async () => {
+  const arbiter = await start(['z1', 'z2', 'z3', 'z4'], 3);
+  await run(service().add(arbiter.address));
+  const shop = await createTenant('shop', 'F@z1, F@z2, F@z3', null);
+  const pair = await createTenant('pair', 'F@z1, F@z2, F@z3', null);
+  cluster.at(3).isUp = false;
+  await cluster.pass(4_000);
+  const whole = { locality: 'F@z1, F@z2, F@z3, F@z4', arbitration: true };
+  const long = Promise.all(['shop', 'pair'].map(name => failureOf(alter(name, whole))));
+  expect((await run(long)).map(({ code }) => code)).toEqual(['OBS_LOCALITY_PENDING', 'OBS_LOCALITY_PENDING']);
+  expect([stateOf(shop), stateOf(pair)]).toEqual(['ENABLING', 'ENABLING']);
+  const again = alter('shop', whole);
+  await run(alter('pair', { locality: 'F@z1, F@z2, F@z3' }));
+  await cluster.pass(2_000);
+  expect([stateOf(pair), arbiterOf(pair), cluster.placed(pair)]).toEqual([
+    'DISABLED',
+    null,
+    'node-1:F node-2:F node-3:F',
+  ]);
+  cluster.at(3).isUp = true;
+  await run(again);
+  expect([stateOf(shop), arbiterOf(shop)]).toEqual(['ENABLED', arbiter.node]);
+});
+
 test('while a replica is degraded nothing is decided that needs it back', () => {
   const [arbiter, next] = [nodeId('z-1'), nodeId('z-2')];
   const two = { members: [nodeId('n1'), nodeId('n2')], degraded: [] };

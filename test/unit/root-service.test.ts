@@ -2,6 +2,7 @@
 import { afterEach, expect, test } from 'vitest';
 import { isObError, ObError } from '../../src/base/errors.ts';
 import type { TenantId } from '../../src/base/scalars.ts';
+import type { StoredTenant } from '../../src/cluster/sys-store.ts';
 import type { StepReport } from '../../src/role/steps.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
 
@@ -230,6 +231,58 @@ test('a tenant that was half made when the root service changed hands is removed
   await cluster.pass(4_000);
   expect(await cluster.sys.tenants()).toEqual([]);
   expect(cluster.servers.some(server => server.find(id) !== undefined)).toBe(false);
+});
+
+test('a tenant comes to its locality, with its arbiter, when the root service changes hands once it exists', async () => {
+  await start(['z1', 'z2', 'z3', 'z4']);
+  const arbiter = cluster.addArbiter('c');
+  await cluster.pass(1_000);
+  await cluster.run(cluster.rootService.arbitration.add(arbiter.address));
+  cluster.at(3).isUp = false;
+  await cluster.pass(4_000);
+  const { sys } = cluster;
+  const update = sys.updateTenant.bind(sys);
+  sys.updateTenant = async (id, changes) => {
+    await update(id, changes);
+    // The server that leads dies when this is committed.
+    if (changes.status === 'NORMAL') await new Promise(() => {});
+  };
+  const whole = 'F@z1, F@z2, F@z3, F@z4';
+  void createTenant('shop', whole, null, true).catch(() => {});
+  await cluster.pass(2_000);
+  sys.updateTenant = update;
+  cluster.at(3).isUp = true;
+  await cluster.lead(cluster.at(1));
+  await cluster.pass(8_000);
+  const { id } = cluster.rootService.facts.tenant('shop');
+  expect(cluster.placed(id)).toBe('node-1:F node-2:F node-3:F node-4:F');
+  expect(cluster.rootService.facts.arbitrationOf(id)).toBe('ENABLED');
+});
+
+test('a copied tenant comes to its locality when the root service changes hands once it exists', async () => {
+  await start(['z1', 'z2', 'z3']);
+  for (const server of cluster.servers)
+    server.handlers.set('tenant.copy', async body => {
+      const { record, replicaId } = body as { record: StoredTenant; replicaId: number };
+      const birth = { members: [server.node], learners: [] };
+      await server.create({ tenant: record, replicaId, blockBytes: 65_536, priority: 0, birth });
+      return { incarnation: 'copied', pageBytes: 4096 };
+    });
+  const { sys } = cluster;
+  const update = sys.updateTenant.bind(sys);
+  sys.updateTenant = async (id, changes) => {
+    await update(id, changes);
+    if (changes.status === 'NORMAL') await new Promise(() => {});
+  };
+  const place = { locality: null, primaryZone: null, arbitration: null };
+  const request = { kind: 'restore', from: 'file:///archive', untilScn: null } as const;
+  const { tenants } = cluster.rootService;
+  void tenants.copyTenant('shop', 'i', 4096, place, request, silent).catch(() => {});
+  await cluster.pass(2_000);
+  sys.updateTenant = update;
+  await cluster.lead(cluster.at(1));
+  await cluster.pass(8_000);
+  expect(cluster.placed(cluster.rootService.facts.tenant('shop').id)).toBe('node-1:F node-2:F node-3:F');
 });
 
 test('a server is added, gets replicas, and is removed when they have moved away', async () => {

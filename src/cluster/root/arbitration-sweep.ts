@@ -72,7 +72,7 @@ export class ArbitrationSweep {
 
   #isDue({ id, status }: StoredTenant): boolean {
     const { facts, over } = this.#context;
-    if (over || status === 'DROPPING') return false;
+    if (over || status !== 'NORMAL') return false;
     // Locality tasks take the arbiter away and leave it to this to set it again.
     if (facts.jobs.some(job => job.tenantId === id && job.status === 'INPROGRESS')) return false;
     const state = facts.arbitrationOf(id);

@@ -88,14 +88,20 @@ export class RootArbitration {
     await this.#enable(tenant, progress);
   }
 
-  /** Of a tenant that was just made: noted, and waited for. */
-  async begin(tenant: Pick<StoredTenant, 'id' | 'name'>): Promise<void> {
-    await this.#enable(tenant, silent);
+  /** Of a tenant that was just made, for which it was noted. */
+  async untilEnabled(tenant: Pick<StoredTenant, 'id' | 'name'>): Promise<void> {
+    await this.#until(tenant, 'ENABLED', silent);
   }
 
   /** Noted alone: its replicas are on their way, and it comes behind them. */
   async note(tenant: Pick<StoredTenant, 'id' | 'name'>): Promise<void> {
     await this.#set(tenant, ['DISABLED', 'DISABLING'], 'ENABLING');
+  }
+
+  /** What was noted, of a tenant whose replicas turn back to where it cannot be. */
+  async takeBack(tenant: Pick<StoredTenant, 'id' | 'name'>): Promise<void> {
+    if (this.#context.facts.arbitrationOf(tenant.id) !== 'ENABLING') return;
+    await this.#set(tenant, ['ENABLING'], 'DISABLING');
   }
 
   async disable(tenant: Pick<StoredTenant, 'id' | 'name'>, progress: Progress = silent): Promise<void> {
@@ -122,9 +128,19 @@ export class RootArbitration {
   /** Locality that a tenant with the arbitration service may not have. Throws OBS_ARBITRATION_LOCALITY. */
   mustSuit(tenant: Pick<StoredTenant, 'id' | 'name'>, target: string): void {
     const count = countOf(parseLocality(target), 'F');
-    const state = this.#context.facts.arbitrationOf(tenant.id);
-    if (state === 'ENABLING' || state === 'DISABLING')
+    const { facts } = this.#context;
+    const state = facts.arbitrationOf(tenant.id);
+    // The arbiter waits for the task that runs: that may go on, or be turned back.
+    const isUnderWay = facts.jobs.some(
+      job =>
+        job.tenantId === tenant.id &&
+        job.status === 'INPROGRESS' &&
+        (job.target === target || job.previous === target),
+    );
+    if (state === 'ENABLING' || state === 'DISABLING') {
+      if (isUnderWay) return;
       throw busy(tenant.name, `its arbitration service, which is ${state}`);
+    }
     if (state === 'DISABLED' || isArbitrable(count)) return;
     throw new ObError('OBS_ARBITRATION_LOCALITY', { target, count, tenant: tenant.name });
   }

@@ -43,9 +43,12 @@ export class RootTasks {
 
   /** Starts what is stored and does not run; later, as long as it is not known who lives. */
   run(jobs: readonly RootJob[]): void {
-    if (!this.#options.facts.heardFromAll()) return;
+    const { facts } = this.#options;
+    if (!facts.heardFromAll()) return;
     for (const job of jobs) {
       if (job.status !== 'INPROGRESS' || this.#drivers.has(job.id) || this.#stopped) continue;
+      // One that is half made or half removed goes as a whole.
+      if (!facts.tenants.some(({ id, status }) => id === job.tenantId && status === 'NORMAL')) continue;
       this.#drivers.set(job.id, this.#drive(job));
     }
   }

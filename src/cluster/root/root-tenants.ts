@@ -1,6 +1,8 @@
 /**
  * Tenants as the root service makes, moves and removes them. What was begun and not finished is in the rows: a tenant that is half made, or half
  * removed, is removed by whoever leads the root service next; nobody was told that it exists.
+ *
+ * Must never let a tenant exist before all that it is to have is in the rows: whoever leads next goes by them, and the same command would be refused.
  */
 import { isObError, ObError } from '../../base/errors.ts';
 import {
@@ -16,6 +18,7 @@ import type { TenantId } from '../../base/scalars.ts';
 import { newPrimaryRow } from '../../role/row.ts';
 import type { Progress, TenantInfo } from '../operations.ts';
 import type { StoredTenant } from '../sys-store.ts';
+import { isArbitrable } from './arbitration.ts';
 import type { ReplicaSpec } from './local-replicas.ts';
 import {
   checkZones,
@@ -63,15 +66,12 @@ export class RootTenants {
     const { options, facts } = this.#context;
     const { name, incarnation, pageBytes, rootPassword } = request;
     const createTime = options.clock.wall();
-    let target = '';
     const id = await this.#make(
       { name, incarnation, createTime, pageBytes },
       request,
       async (record, place) => {
-        target = place.locality;
-        if (request.arbitration === true) await this.#arbitration.mustBeAble(name, fullReplicas(target));
         const servers = facts.seenServers(record.id);
-        const locality = reachable(parseLocality(target), servers);
+        const locality = reachable(parseLocality(place.locality), servers);
         const chosen = placeReplicas(locality, servers, []);
         const stream = { tenantId: record.id, ...place, locality: localityText(locality) };
         const replicas = await options.store.addStream(stream, chosen);
@@ -87,8 +87,7 @@ export class RootTenants {
       },
     );
     await this.#leadFromBest({ id, name });
-    await this.#bringTo({ id, name }, target);
-    if (request.arbitration === true) await this.#arbitration.begin({ id, name });
+    if (request.arbitration === true) await this.#arbitration.untilEnabled({ id, name });
   }
 
   /**
@@ -110,14 +109,6 @@ export class RootTenants {
     await this.#context.attempt({ tenant: name }, () => transferLeader(this.#context, tenant, to));
   }
 
-  /** Begins the task that makes what could not be made at once. */
-  async #bringTo(tenant: Pick<StoredTenant, 'id' | 'name'>, target: string): Promise<void> {
-    const { facts, options, tasks } = this.#context;
-    const job = await options.store.alterLocality(tenant, target, options.clock.wall());
-    await facts.refresh();
-    if (job !== null) tasks.run(facts.jobs);
-  }
-
   /** A standby, or a restored tenant: copied by one server, then brought to its locality by a task. */
   async copyTenant(
     name: string,
@@ -129,38 +120,25 @@ export class RootTenants {
   ): Promise<void> {
     const { options, facts } = this.#context;
     const createTime = options.clock.wall();
-    let target = '';
-    const id = await this.#make(
-      { name, incarnation, createTime, pageBytes },
-      place,
-      async (record, whole) => {
-        target = whole.locality;
-        if (place.arbitration === true) await this.#arbitration.mustBeAble(name, fullReplicas(target));
-        const chosen = placeReplicas(parseLocality(target), facts.seenServers(null), []);
-        const [first] = facts
-          .seenServers(null)
-          .filter(({ node }) => chosen.some(choice => choice.node === node && choice.type === 'F'))
-          .sort((one, other) => one.load - other.load);
-        if (first === undefined) throw new ObError('OBS_LOCALITY_NO_FULL');
-        const stream = {
-          tenantId: record.id,
-          locality: `FULL{1}@${first.zone}`,
-          primaryZone: whole.primaryZone,
-        };
-        const [replica] = await options.store.addStream(stream, [{ node: first.node, type: 'F' }]);
-        await facts.refresh();
-        const body = { record, replicaId: replica?.replicaId ?? 0, sealed: options.seal(request) };
-        const onProgress = (report: unknown): void => progress(report as Parameters<Progress>[0]);
-        const call = { timeoutMs: routedVerbMs, onProgress };
-        return parseBody(
-          copyResultSchema,
-          await options.calls.request(first.node, 'tenant.copy', body, call),
-        );
-      },
-    );
-    await this.#bringTo({ id, name }, target);
-    // Its replicas are on their way: the arbiter comes when they are there.
-    if (place.arbitration === true) await this.#arbitration.note({ id, name });
+    await this.#make({ name, incarnation, createTime, pageBytes }, place, async (record, whole) => {
+      const chosen = placeReplicas(parseLocality(whole.locality), facts.seenServers(null), []);
+      const [first] = facts
+        .seenServers(null)
+        .filter(({ node }) => chosen.some(choice => choice.node === node && choice.type === 'F'))
+        .sort((one, other) => one.load - other.load);
+      if (first === undefined) throw new ObError('OBS_LOCALITY_NO_FULL');
+      const stream = {
+        tenantId: record.id,
+        locality: `FULL{1}@${first.zone}`,
+        primaryZone: whole.primaryZone,
+      };
+      const [replica] = await options.store.addStream(stream, [{ node: first.node, type: 'F' }]);
+      await facts.refresh();
+      const body = { record, replicaId: replica?.replicaId ?? 0, sealed: options.seal(request) };
+      const onProgress = (report: unknown): void => progress(report as Parameters<Progress>[0]);
+      const call = { timeoutMs: routedVerbMs, onProgress };
+      return parseBody(copyResultSchema, await options.calls.request(first.node, 'tenant.copy', body, call));
+    });
   }
 
   /** Reserves the name, lets `make` do it, and tells that it is there; whatever fails, it is not there afterwards. */
@@ -172,7 +150,7 @@ export class RootTenants {
       place: { readonly locality: string; readonly primaryZone: string },
     ) => Promise<Pick<StoredTenant, 'incarnation' | 'pageBytes'>>,
   ): Promise<TenantId> {
-    const { facts, options } = this.#context;
+    const { facts, options, tasks } = this.#context;
     await this.#context.untilHeard();
     const zones = facts.servers.filter(({ status }) => status !== 'DELETING').map(({ zone }) => zone);
     const locality =
@@ -183,9 +161,14 @@ export class RootTenants {
     const record = await options.tenants.addTenant(tenant);
     this.#busy.add(record.id);
     try {
+      if (place.arbitration === true) await this.#arbitration.mustBeAble(record.name, fullReplicas(locality));
       const made = await make(record, { locality, primaryZone });
+      // What could not be made at once is made by a task, and the arbiter comes when the replicas are there.
+      await options.store.alterLocality(record, locality, options.clock.wall());
+      if (place.arbitration === true) await this.#arbitration.note(record);
       await options.tenants.updateTenant(record.id, { ...made, status: 'NORMAL' });
       await facts.refresh();
+      tasks.run(facts.jobs);
       return record.id;
     } catch (error) {
       await this.#erase(record);
@@ -288,6 +271,9 @@ export class RootTenants {
     const job =
       target === null ? null : await options.store.alterLocality(tenant, target, options.clock.wall());
     await facts.refresh();
+    // The change may go on without this command, and what comes behind it then comes as well.
+    if (job !== null && place.arbitration === true) await this.#arbitration.note(tenant);
+    if (target !== null && !isArbitrable(fullReplicas(target))) await this.#arbitration.takeBack(tenant);
     if (job !== null) {
       tasks.run(facts.jobs);
       tasks.look(job.id);
