@@ -1,7 +1,7 @@
 /** The root service over servers that come, go, stop, lose their data, and over its own changes of leadership. */
 import { afterEach, expect, test } from 'vitest';
 import { isObError, ObError } from '../../src/base/errors.ts';
-import type { TenantId } from '../../src/base/scalars.ts';
+import { nodeId, type TenantId } from '../../src/base/scalars.ts';
 import type { StoredTenant } from '../../src/cluster/sys-store.ts';
 import type { StepReport } from '../../src/role/steps.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
@@ -283,6 +283,26 @@ test('a copied tenant comes to its locality when the root service changes hands 
   await cluster.lead(cluster.at(1));
   await cluster.pass(8_000);
   expect(cluster.placed(cluster.rootService.facts.tenant('shop').id)).toBe('node-1:F node-2:F node-3:F');
+});
+
+test('what a leader said before it died is not believed', async () => {
+  await start(['z1', 'z2', 'z3', 'z4', 'z5']);
+  const id = await createTenant('shop', 'F@z1, F@z2, F@z3, F@z4, F@z5', 'z1');
+  await cluster.lead(cluster.at(1));
+  await cluster.pass(1_000);
+  expect(cluster.streams.get(id)?.leader).toBe('node-1');
+  cluster.at(0).isUp = false;
+  cluster.at(4).isUp = false;
+  await cluster.pass(4_000);
+  await cluster.run(alter('shop', 'F@z1, F@z2, F@z3'));
+  cluster.at(4).isUp = true;
+  await cluster.pass(4_000);
+  expect(cluster.placed(id)).toBe('node-1:F node-2:F node-3:F');
+  expect(cluster.at(4).find(id)).toBeUndefined();
+  // Nor that its stream has no arbiter.
+  cluster.streams.get(id)?.change({ kind: 'set-arbiter', node: nodeId('z') });
+  await cluster.pass(4_000);
+  expect(cluster.streams.get(id)?.arbiter).toBe(null);
 });
 
 test('a server is added, gets replicas, and is removed when they have moved away', async () => {

@@ -77,8 +77,8 @@ export class ArbitrationSweep {
     if (facts.jobs.some(job => job.tenantId === id && job.status === 'INPROGRESS')) return false;
     const state = facts.arbitrationOf(id);
     if (state === 'ENABLING' || state === 'DISABLING') return true;
-    const actual = facts.reportedArbiter(id);
-    return actual !== undefined && actual !== this.#wanted(state);
+    const report = facts.leaderReport(id);
+    return report !== undefined && report.arbiter !== this.#wanted(state);
   }
 
   #wanted(state: ArbitrationState): NodeId | null {

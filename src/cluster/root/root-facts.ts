@@ -16,7 +16,7 @@ import {
 import type { ArbitrationService, ArbitrationStore, StoredParameter } from './arbitration-store.ts';
 import { parsePrimaryZone, type PrimaryZone, zonePriority } from './locality.ts';
 import type { SeenServer } from './locality-core.ts';
-import type { ClusterPicture, ServerEntry } from './picture.ts';
+import type { ClusterPicture, ReplicaReport, ServerEntry } from './picture.ts';
 import type { PlacedReplica, RootJob, RootStore, StreamRow } from './root-store.ts';
 import type { ServerWatch } from './server-watch.ts';
 
@@ -107,14 +107,15 @@ export class RootFacts {
     return this.stream(tenant)?.arbitration ?? 'DISABLED';
   }
 
-  /** As the stream's leader reported it last; undefined: no leader did. */
-  reportedArbiter(tenant: TenantId): NodeId | null | undefined {
-    const { watch } = this.#options;
-    for (const { nodeId } of this.servers) {
+  /** The newest report of the stream's leader, of servers that are alive: what one said before it died is the past. */
+  leaderReport(tenant: TenantId): ReplicaReport | undefined {
+    const { watch, clock } = this.#options;
+    const reports = this.servers.flatMap(({ nodeId }) => {
+      if (!this.isAlive(nodeId)) return [];
       const report = watch.beat(nodeId)?.replicas.find(({ tenantId, leads }) => leads && tenantId === tenant);
-      if (report !== undefined) return report.arbiter;
-    }
-    return undefined;
+      return report === undefined ? [] : [{ report, ageMs: watch.silentMs(nodeId, clock.now()) ?? 0 }];
+    });
+    return reports.sort((one, other) => one.ageMs - other.ageMs)[0]?.report;
   }
 
   /** Replicas that are there or are to be: not those on their way out. */

@@ -124,15 +124,11 @@ export class RootSweeps {
   }
 
   /** The configuration names it, as the stream's leader reports; or nobody reported, and the tenant exists. */
-  #mayTakePart(tenant: number, node: NodeId): boolean {
-    const { facts, watch } = this.#context;
+  #mayTakePart(tenant: TenantId, node: NodeId): boolean {
+    const { facts } = this.#context;
     if (!facts.tenants.some(({ id }) => id === tenant)) return false;
-    for (const { nodeId } of facts.servers) {
-      const report = watch.beat(nodeId)?.replicas.find(({ tenantId, leads }) => leads && tenantId === tenant);
-      if (report !== undefined)
-        return [...report.members, ...report.learners, ...report.degraded].includes(node);
-    }
-    return true;
+    const report = facts.leaderReport(tenant);
+    return report === undefined || [...report.members, ...report.learners, ...report.degraded].includes(node);
   }
 
   /** Replicas leave servers that are being removed; a server without any is forgotten. */
