@@ -35,6 +35,7 @@ const goesOn: ReadonlySet<string> = new Set([
   'OBS_LOCALITY_PENDING',
   'OBS_ARBITRATION_PENDING',
   'OBS_CLUSTER_REMOVAL_PENDING',
+  'OBS_CLUSTER_SERVER_UNHEARD',
   'OBS_CLUSTER_LEADERS_LEFT',
 ]);
 const usageErrors: ReadonlySet<string> = new Set(['OBS_CLI_USAGE', 'OBS_CLI_NO_SERVER', 'OBS_API_ARGUMENTS']);

@@ -337,6 +337,24 @@ test('a server is added, gets replicas, and is removed when they have moved away
   expect(cluster.at(2).isMember).toBe(false);
 });
 
+test('a server that was added and does not report is not told to be part of the cluster', async () => {
+  await start(['z1', 'z2', 'z3']);
+  const fresh = cluster.add('z3', false);
+  // It takes the order, and is cut off from the leader of the root service.
+  const admit = fresh.handlers.get('join.admit');
+  if (admit === undefined) throw new Error('no handler');
+  fresh.handlers.set('join.admit', () => Promise.resolve());
+  const { joins, facts } = cluster.rootService;
+  expect(await failureOf(joins.addServer(fresh.address, 'z3', silent))).toMatchObject({
+    code: 'OBS_CLUSTER_SERVER_UNHEARD',
+    kind: 'unavailable',
+  });
+  // It takes part when it reports.
+  fresh.handlers.set('join.admit', admit);
+  await cluster.pass(6_000);
+  expect(facts.serverAt(fresh.address).status).toBe('ACTIVE');
+});
+
 test('a stopped server leads nothing, and is not stopped while a tenant needs it', async () => {
   await start(['z1', 'z2', 'z3']);
   const id = await createTenant('shop', null, 'z1');

@@ -91,6 +91,11 @@ export const rootErrors = {
     hint: 'obstandby cluster servers lists them.',
     mysql: { number: 1210, sqlState: 'HY000' },
   },
+  OBS_CLUSTER_SERVER_UNHEARD: {
+    kind: 'unavailable',
+    message: "server '{address}' was added as node {node}, and has not reported yet",
+    hint: 'It takes part as soon as it reports: check that it runs and reaches the other servers. obstandby cluster servers shows it as ACTIVE then.',
+  },
   OBS_CLUSTER_ZONE_MISMATCH: {
     kind: 'invalid',
     message: "server '{address}' is configured for zone {configured}, not {zone}",

@@ -110,7 +110,7 @@ export class ClusterControl {
     const store = new RootStore(session);
     const now = facts();
     const servers = known.servers.map(server => ({ ...server, version: now.version }));
-    const root = await RootService.start({
+    const start = RootService.start({
       clusterId,
       self,
       epoch: parts.epoch,
@@ -140,6 +140,11 @@ export class ClusterControl {
       blockBytes: this.#options.blockBytes,
       reached: this.#options.reached,
       onFatal: this.#options.onFatal,
+    });
+    // Tried again while the leadership lasts: each time with a session of its own.
+    const root = await start.catch(async (error: unknown) => {
+      await store.close();
+      throw error;
     });
     this.node.lead(root);
     return {

@@ -17,7 +17,10 @@ export class RootJoins {
     this.#probedAt = context.now;
   }
 
-  /** Run again, it admits a server that was noted and not reached. Throws OBS_CLUSTER_SERVER_*, OBS_CLUSTER_ZONE_MISMATCH. */
+  /**
+   * Resolves when the server has reported. Run again, it admits a server that was noted and not reached. Throws OBS_CLUSTER_SERVER_*,
+   * OBS_CLUSTER_ZONE_MISMATCH.
+   */
   async addServer(address: string, zone: string | null, progress: Progress): Promise<void> {
     const { facts, options } = this.#context;
     const known = facts.servers.findLast(entry => entry.address === address);
@@ -34,7 +37,8 @@ export class RootJoins {
     await facts.refresh();
     await this.#order(address, 'join.admit', this.#admission());
     progress({ step: 'admit', site: '', state: 'done', detail: `node ${server.nodeId}`, ms: 0 });
-    await this.#context.until(rootOrderMs, () => facts.isAlive(server.nodeId));
+    const isHeard = await this.#context.until(rootOrderMs, () => facts.isAlive(server.nodeId));
+    if (!isHeard) throw new ObError('OBS_CLUSTER_SERVER_UNHEARD', { address, node: server.nodeId });
   }
 
   /**
