@@ -1,6 +1,8 @@
 /**
  * All replicas of this server, the sys tenant's among them, as the root service's orders reach them: the registry's, and the
  * one of the sys tenant in its own slot.
+ *
+ * Must never leave a replica open that was opened while all were closed.
  */
 import { join } from 'node:path';
 import { ObError } from '../base/errors.ts';
@@ -32,6 +34,7 @@ export class ReplicaSet implements LocalReplicas {
   #sys: { file: ReplicaFile; readonly unit: SysUnit } | null = null;
   /** what is done with the replica of the sys tenant, one thing at a time: orders come while it is being opened */
   #line: Promise<unknown> = Promise.resolve();
+  #isClosed = false;
 
   constructor(options: ReplicaSetOptions) {
     this.#options = options;
@@ -132,14 +135,20 @@ export class ReplicaSet implements LocalReplicas {
     await this.#write(this.#sys.file);
   }
 
+  /** Waits for what is being done; what would be begun later is refused with OBS_SERVER_CLOSING. */
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#options.registry.closeAll();
+    await this.#line;
     await this.#sys?.unit.close();
     this.#sys = null;
   }
 
   #inLine(work: () => Promise<void>): Promise<void> {
-    const done = this.#line.then(work);
+    const done = this.#line.then(() => {
+      if (this.#isClosed) throw new ObError('OBS_SERVER_CLOSING');
+      return work();
+    });
     this.#line = done.catch(() => {});
     return done;
   }

@@ -7,6 +7,8 @@
  *
  * A replica that does not open (damaged log, foreign or newer files) never keeps the others from serving: it is listed
  * with its error, its files stay as they are, and it can be opened again or dropped.
+ *
+ * Must never leave a replica open that was opened while all were closed.
  */
 import { join } from 'node:path';
 import { must } from '../base/assert.ts';
@@ -52,6 +54,9 @@ export class TenantRegistry {
   /** who has the name now */
   readonly #ids = new Map<string, TenantId>();
   readonly #busy = new Set<TenantId>();
+  /** what is being done with replicas and their files */
+  readonly #steps = new Set<Promise<unknown>>();
+  #isClosed = false;
 
   constructor(host: UnitHost) {
     this.#host = host;
@@ -117,8 +122,9 @@ export class TenantRegistry {
       this.#busy.add(file.tenant.id);
     }
     const open = async (): Promise<void> => {
-      for (let file = files.shift(); file !== undefined; file = files.shift()) {
-        await this.#open(file);
+      for (let file = files.shift(); file !== undefined && !this.#isClosed; file = files.shift()) {
+        const next = file;
+        await this.#step(() => this.#open(next));
         this.#busy.delete(file.tenant.id);
       }
     };
@@ -158,9 +164,10 @@ export class TenantRegistry {
     make: () => Promise<Pick<StoredTenant, 'incarnation' | 'pageBytes'>>,
   ): Promise<TenantUnit> {
     const { id } = spec.tenant;
-    await this.#alone(spec, async () => {
-      await this.#write({ ...spec, state: 'MAKING', hasLog: false });
+    await this.#reserve(spec, async () => {
+      await this.#step(() => this.#write({ ...spec, state: 'MAKING', hasLog: false }));
       try {
+        // Takes hours: whoever closes does not wait for it, and the next start removes what it left.
         const made = await make();
         const file: ReplicaFile = {
           ...spec,
@@ -168,12 +175,15 @@ export class TenantRegistry {
           state: 'HERE',
           hasLog: true,
         };
-        await this.#write(file);
-        await this.#open(file);
+        await this.#step(async () => {
+          await this.#write(file);
+          await this.#open(file);
+        });
         const failure = this.#closed.get(id)?.failure;
         if (failure !== undefined) throw failure;
       } catch (error) {
-        await this.#erase(id);
+        // Another process may have the directory by now.
+        if (!this.#isClosed) await this.#step(() => this.#erase(id));
         throw error;
       }
     });
@@ -196,7 +206,10 @@ export class TenantRegistry {
     if (file !== undefined) await this.#write({ ...file, replicaId });
   }
 
+  /** Waits for what is being done; what would be begun later is refused with OBS_SERVER_CLOSING. */
   async closeAll(): Promise<void> {
+    this.#isClosed = true;
+    await Promise.allSettled(this.#steps);
     await Promise.all(this.units.map(unit => unit.close()));
     this.#units.clear();
   }
@@ -309,14 +322,30 @@ export class TenantRegistry {
     this.#forget(id);
   }
 
-  async #alone<Value>(
+  #alone(of: Pick<ReplicaSpec, 'tenant'>, work: () => Promise<void>): Promise<void> {
+    return this.#reserve(of, () => this.#step(work));
+  }
+
+  async #step(work: () => Promise<void>): Promise<void> {
+    if (this.#isClosed) throw new ObError('OBS_SERVER_CLOSING');
+    const step = work();
+    this.#steps.add(step);
+    try {
+      await step;
+    } finally {
+      this.#steps.delete(step);
+    }
+  }
+
+  /** One change at a time of each tenant. */
+  async #reserve(
     { tenant: { id, name } }: Pick<ReplicaSpec, 'tenant'>,
-    work: () => Promise<Value>,
-  ): Promise<Value> {
+    work: () => Promise<void>,
+  ): Promise<void> {
     if (this.#busy.has(id)) throw new ObError('OBS_SERVER_TENANT_BUSY', { tenant: name });
     this.#busy.add(id);
     try {
-      return await work();
+      await work();
     } finally {
       this.#busy.delete(id);
     }

@@ -54,6 +54,11 @@ export const serverErrors = {
     message: 'tenant {tenant} has no role yet, or none any more: it is being made or dropped',
     hint: 'Try again in a moment; obstandby status shows it when it is there.',
   },
+  OBS_SERVER_CLOSING: {
+    kind: 'unavailable',
+    message: 'this server is being stopped',
+    hint: 'Ask another server, or this one when it runs again.',
+  },
   OBS_SERVER_TENANT_BUSY: {
     kind: 'unavailable',
     message: "tenant '{tenant}' is being made, opened or removed right now",

@@ -23,6 +23,7 @@ const first = {
 let root: string;
 let opened: ReplicaFile[];
 let errors: unknown[];
+let closed: number;
 let open: (file: ReplicaFile) => Promise<void>;
 
 beforeEach(() => {
@@ -30,6 +31,7 @@ beforeEach(() => {
   mkdirSync(join(root, 'tenants'));
   opened = [];
   errors = [];
+  closed = 0;
   open = file => {
     opened.push(file);
     mkdirSync(path('log'), { recursive: true });
@@ -51,10 +53,14 @@ function start(differences: Partial<Disk> = {}, cluster: object | null = {}): Re
   } as unknown as ReplicaHost;
   return new ReplicaSet({
     host,
-    registry: {} as TenantRegistry,
+    registry: { closeAll: () => Promise.resolve() } as unknown as TenantRegistry,
     openSys: async file => {
       await open(file);
-      return { close: () => Promise.resolve(), replica: { log: {} } } as unknown as SysUnit;
+      const close = () => {
+        closed += 1;
+        return Promise.resolve();
+      };
+      return { close, replica: { log: {} } } as unknown as SysUnit;
     },
   });
 }
@@ -122,4 +128,29 @@ test('a replica is made in an empty place', async () => {
   await start().create(first);
   expect(existsSync(path('log', 'old'))).toBe(false);
   expect(existsSync(path('log', 'block'))).toBe(true);
+});
+
+test('a replica that is being opened when all are closed is closed as well, and no other one is opened', async () => {
+  const replicas = start();
+  const opens = open;
+  const { promise: isHeld, resolve: begun } = Promise.withResolvers<void>();
+  const { promise: held, resolve: goOn } = Promise.withResolvers<void>();
+  open = async file => {
+    begun();
+    await held;
+    await opens(file);
+  };
+  const opening = replicas.openSys(first);
+  await isHeld;
+  const behind = replicas.create({ ...first, replicaId: 7 }).catch((error: unknown) => error);
+  const closing = replicas.close();
+  goOn();
+  await Promise.all([opening, closing]);
+  expect(replicas.sys).toBe(null);
+  expect(closed).toBe(1);
+  expect(await behind).toMatchObject({ code: 'OBS_SERVER_CLOSING' });
+  await expect(replicas.create({ ...first, replicaId: 8 })).rejects.toMatchObject({
+    code: 'OBS_SERVER_CLOSING',
+  });
+  expect(opened.map(({ replicaId }) => replicaId)).toEqual([0]);
 });

@@ -91,3 +91,51 @@ test.each([0, 1, 2, 4, 8, 16])(
     expect(registry.replica(old)?.file.replicaId).toBe(isBusy ? old : 7);
   },
 );
+
+test.each([0, 1, 2, 4, 8, 16])(
+  'a replica that is being made when all are closed (turn %i) is not left open, and no other is made',
+  async turns => {
+    cluster = await TenantNodes.start({ count: 1 });
+    [node] = cluster.running as [TenantNode];
+    registry = new TenantRegistry(node.host);
+    const order = make(old).catch((error: unknown) => error);
+    for (let turn = 0; turn < turns; turn++) await new Promise(resolve => setImmediate(resolve));
+    await registry.closeAll();
+    expect(registry.units).toEqual([]);
+    const refusal = await order;
+    expect(refusal === undefined || isObError(refusal, 'OBS_SERVER_CLOSING')).toBe(true);
+    expect(registry.units).toEqual([]);
+    await expect(make(young)).rejects.toMatchObject({ code: 'OBS_SERVER_CLOSING' });
+    expect(registry.units).toEqual([]);
+  },
+);
+
+test('a copy that ends after all were closed is not opened', async () => {
+  cluster = await TenantNodes.start({ count: 1 });
+  [node] = cluster.running as [TenantNode];
+  registry = new TenantRegistry(node.host);
+  const { promise: isBegun, resolve: begun } = Promise.withResolvers<void>();
+  const { promise: copied, resolve: end } = Promise.withResolvers<void>();
+  const spec: ReplicaSpec = {
+    replicaId: old,
+    tenant: { id: old, name: 'twice', incarnation: 'i', createTime: nodeClock.wall(), pageBytes: 4096 },
+    blockBytes: 65_536,
+    priority: 0,
+    birth: { members: [node.id], learners: [] },
+  };
+  const copy = registry
+    .adopt(spec, async () => {
+      begun();
+      await copied;
+      return { incarnation: 'copied', pageBytes: 4096 };
+    })
+    .catch((error: unknown) => error);
+  await isBegun;
+  await registry.closeAll();
+  end();
+  expect(await copy).toMatchObject({ code: 'OBS_SERVER_CLOSING' });
+  expect(registry.units).toEqual([]);
+  registry = new TenantRegistry(node.host);
+  await registry.openAll();
+  expect(existsSync(tenantPaths(node.directory, old).directory)).toBe(false);
+});
