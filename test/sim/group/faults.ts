@@ -213,8 +213,9 @@ export class MachineFaults {
     this.#world.counts.rots += 1;
     node.isRotten = true;
     node.disk.flipBit(path, bit);
-    // Rot is found when a file is read.
-    if (node.isUp && this.#disks.chance(2, 3)) this.#kill(node, 'after rot');
+    // Rot is found when a file is read. One that just starts may have read it whole, while its platter is looked at again: it dies.
+    const dies = node.isUp && this.#disks.chance(2, 3);
+    if (dies || node.isBooting) this.#kill(node, 'after rot');
   }
 
   #lastBlock({ platter }: GroupNode): string {
