@@ -6,7 +6,7 @@
  * Must never: feed the core inside its own step, send anything after a write failed, block on a disk.
  */
 import { AssertionError, unreachable } from '../base/assert.ts';
-import { ObError } from '../base/errors.ts';
+import { isObError, ObError } from '../base/errors.ts';
 import type { LogPosition } from '../base/log-access.ts';
 import { type LogStreamId, type Lsn, type MonoMs, monoMs, type NodeId } from '../base/scalars.ts';
 import type { ClosedGroup } from '../codec/group-builder.ts';
@@ -283,9 +283,21 @@ export class StreamDriver {
     } catch (error) {
       // A block that was recycled while it was read.
       if (from < files.begin) return { kind: 'gone' };
+      this.#endIfLost(error);
       logger.warn({ lsn: from, error }, 'log that another member needs cannot be read');
       return { kind: 'failed' };
     }
+  }
+
+  /**
+   * Damaged log that was not committed is given by nobody, and a leader that cannot read its own leads to nothing. At the next
+   * start this replica says that log is missing here, so that one who has it leads.
+   */
+  #endIfLost(error: unknown): void {
+    if (!isObError(error) || error.code !== 'OBS_LOG_CORRUPT') return;
+    const { stream, lsn, what } = error.details;
+    if (Number(lsn) >= this.committed.lsn)
+      this.fail(new ObError('OBS_LOG_TAIL_CORRUPT', { stream, lsn, what }, error));
   }
 
   #failDisk(what: string, cause: unknown): void {

@@ -106,6 +106,11 @@ export const logErrors = {
     message: 'the log of log stream {stream} is damaged at LSN {lsn}: {what}',
     hint: 'Keep the files. Rebuild this copy from the other site or the archive; it must not become primary.',
   },
+  OBS_LOG_TAIL_CORRUPT: {
+    kind: 'corrupt',
+    message: 'log of log stream {stream} that is not agreed yet is damaged here at LSN {lsn}: {what}',
+    hint: 'The server ends and is to be started again: it gives that log up then and takes what the others have. Have the disk checked.',
+  },
   OBS_LOG_FOREIGN: {
     kind: 'invalid',
     message: 'the log in {directory} belongs to log stream {stream} of incarnation {incarnation}',
