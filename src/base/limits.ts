@@ -462,6 +462,8 @@ export const routedVerbMs = 86_400_000;
 export const routedFindMs = 10_000;
 /** Tenants of one answer, when servers are asked for what they have. */
 export const nodeTenantsMax = 200;
+/** Bytes of what every server is told of the whole cluster, up to which a tenant is added: one message, with room for what tenants grow by. */
+export const pictureBytesMax = 786_432;
 /** How long a command waits for a leadership to come to the server that was named, and when it is handed there again. */
 export const leaderTransferMs = 30_000;
 export const leaderTransferPauseMs = 1_000;
@@ -495,7 +497,7 @@ export const arbitrationTimeoutMsMax = 2_592_000_000;
 /** Tasks that are over, and events of servers, kept for the views. */
 export const arbitrationTasksMax = 200;
 export const serverEventsMax = 10_000;
-/** Events of a server that wait for the root service, and of one report. */
+/** Events of a server that wait for the root service, and of one report or answer. */
 export const serverEventsWaitingMax = 1_000;
 export const serverEventsReportMax = 100;
 /** How often the other servers are probed by one with a log stream that has an arbiter, and how long a probe may take. */

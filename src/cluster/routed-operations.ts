@@ -7,7 +7,14 @@
  */
 import { z } from 'zod';
 import { isObError, ObError } from '../base/errors.ts';
-import { nodeTenantsMax, rootCallMs, routedFindMs, routedVerbMs } from '../base/limits.ts';
+import {
+  nodeTenantsMax,
+  rootCallMs,
+  routedFindMs,
+  routedVerbMs,
+  serverEventsMax,
+  serverEventsReportMax,
+} from '../base/limits.ts';
 import { type Lsn, type NodeId, type TenantId, wallMicros } from '../base/scalars.ts';
 import type {
   ArbiterOutcome,
@@ -35,8 +42,10 @@ import type { SecretBox } from './secret-box.ts';
 
 /** Verbs that the root service runs. */
 export type RootVerbs = Pick<Operations, 'createTenant' | 'dropTenant' | 'createStandbyTenant' | 'restore'> &
-  Omit<ClusterOperations, 'cluster' | 'bootstrap' | 'arbitration'> & {
+  Omit<ClusterOperations, 'cluster' | 'bootstrap' | 'arbitration' | 'serverEvents'> & {
     arbitrationFacts(): Promise<ArbitrationFacts>;
+    /** those behind the one with this id, oldest first, as many as one answer holds */
+    serverEvents(after: number): Promise<readonly (ServerEventInfo & { readonly id: number })[]>;
   };
 /** Verbs that the leader of their tenant runs; the first parameter names it. */
 export type LeaderVerbs = Omit<
@@ -69,7 +78,7 @@ const rootVerbs: Readonly<Record<keyof RootVerbs, number>> = {
   removeArbiter: 1,
   setParameter: 3,
   arbitrationFacts: 0,
-  serverEvents: 0,
+  serverEvents: 1,
 };
 const leaderVerbs: Readonly<Record<keyof LeaderVerbs, number>> = {
   setLogRestoreSource: 2,
@@ -92,7 +101,12 @@ const leaderVerbs: Readonly<Record<keyof LeaderVerbs, number>> = {
 };
 
 /** They change nothing that a second time would change again. */
-const repeatableVerbs: ReadonlySet<string> = new Set(['tenantJobs', 'lossCertificate', 'checkpoint']);
+const repeatableVerbs: ReadonlySet<string> = new Set([
+  'tenantJobs',
+  'lossCertificate',
+  'checkpoint',
+  'serverEvents',
+]);
 
 const order = z.object({
   verb: z
@@ -190,8 +204,15 @@ export class RoutedOperations implements ServerOperations {
   setParameter(...parameters: Parameters<ClusterOperations['setParameter']>): Promise<void> {
     return this.#atRoot('setParameter', parameters, silent);
   }
-  serverEvents(): Promise<readonly ServerEventInfo[]> {
-    return this.#atRoot('serverEvents', [], silent);
+  async serverEvents(): Promise<readonly ServerEventInfo[]> {
+    const all: ServerEventInfo[] = [];
+    for (let after = 0; ; ) {
+      const events = await this.#atRoot('serverEvents', [after], silent);
+      all.push(...events);
+      const last = events.at(-1);
+      if (last === undefined || events.length < serverEventsReportMax) return all.slice(-serverEventsMax);
+      after = last.id;
+    }
   }
   async arbitration(): Promise<ArbitrationInfo> {
     const { calls } = this.#options;

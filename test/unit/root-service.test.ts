@@ -1,7 +1,7 @@
 /** The root service over servers that come, go, stop, lose their data, and over its own changes of leadership. */
 import { afterEach, expect, test } from 'vitest';
 import { isObError, ObError } from '../../src/base/errors.ts';
-import { nodeId, type TenantId } from '../../src/base/scalars.ts';
+import { nodeId, type TenantId, wallMicros } from '../../src/base/scalars.ts';
 import type { StoredTenant } from '../../src/cluster/sys-store.ts';
 import type { StepReport } from '../../src/role/steps.ts';
 import { FakeCluster } from '../support/fake-cluster.ts';
@@ -52,6 +52,7 @@ const failureOf = async (work: Promise<unknown>): Promise<ObError> => {
   throw new Error('it was accepted');
 };
 const silent = (): void => {};
+const createTime = wallMicros(1_767_225_600_000_000);
 
 test('a tenant gets a full replica in each of three zones, and a leader where it is wanted', async () => {
   await start(['z1', 'z2', 'z3', 'z4']);
@@ -231,6 +232,27 @@ test('a tenant that was half made when the root service changed hands is removed
   await cluster.pass(4_000);
   expect(await cluster.sys.tenants()).toEqual([]);
   expect(cluster.servers.some(server => server.find(id) !== undefined)).toBe(false);
+});
+
+test('no tenant is made that would make what all servers are told too long', async () => {
+  await start(['z1']);
+  const id = await createTenant('shop');
+  const name = (number: number) => `t${number}`.padEnd(64, 'x');
+  for (let number = 0; number < 3_000; number++)
+    await cluster.sys.addTenant({
+      name: name(number),
+      incarnation: name(number),
+      createTime,
+      pageBytes: 4096,
+    });
+  await cluster.rootService.facts.refresh();
+  expect(await failureOf(createTenant('late'))).toMatchObject({
+    code: 'OBS_CLUSTER_TENANTS_MAX',
+    details: { count: 3_002 },
+  });
+  const names = (await cluster.sys.tenants()).map(tenant => tenant.name);
+  expect(names).not.toContain('late');
+  expect(cluster.placed(id)).toBe('node-1:F');
 });
 
 test('a tenant comes to its locality, with its arbiter, when the root service changes hands once it exists', async () => {

@@ -83,6 +83,12 @@ export const clusterErrors = {
     message: 'node {node} could not do it: {why}',
     hint: 'Look at the log of that server.',
   },
+  OBS_CLUSTER_TENANTS_MAX: {
+    kind: 'invalid',
+    message:
+      'the cluster has {count} tenants, and no room for another: what every server is told of them is {bytes} of at most {limit} bytes',
+    hint: 'Nothing was made. Create it in another cluster, or drop tenants that are not used; short zone names leave more room.',
+  },
   OBS_REPLICA_FILE_DAMAGED: {
     kind: 'corrupt',
     message: '{path} is damaged',

@@ -3,7 +3,7 @@
  * parameters, and the history of what servers did. Read and written where the sys tenant leads.
  */
 import { must } from '../../base/assert.ts';
-import { arbitrationTasksMax, serverEventsMax } from '../../base/limits.ts';
+import { arbitrationTasksMax, serverEventsMax, serverEventsReportMax } from '../../base/limits.ts';
 import {
   type NodeId,
   nodeId,
@@ -43,6 +43,7 @@ export interface StoredParameter {
 }
 
 export interface StoredServerEvent extends ServerEvent {
+  readonly id: number;
   readonly address: string;
 }
 
@@ -178,10 +179,15 @@ export class ArbitrationStore {
     });
   }
 
-  /** The latest, oldest first. */
-  async serverEvents(): Promise<StoredServerEvent[]> {
-    const rows = await this.#session.query('SELECT * FROM __obs_server_event ORDER BY id');
+  /** Those behind the one with this id, oldest first, as many as one answer holds. */
+  async serverEvents(after: number): Promise<StoredServerEvent[]> {
+    const rows = await this.#session.query(
+      'SELECT * FROM __obs_server_event WHERE id > ? ORDER BY id LIMIT ?',
+      after,
+      serverEventsReportMax,
+    );
     return rows.map(row => ({
+      id: Number(row['id']),
       boot: String(row['boot']),
       number: Number(row['number']),
       time: Number(row['time']),

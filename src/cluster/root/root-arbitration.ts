@@ -7,7 +7,7 @@
 import { isObError, ObError } from '../../base/errors.ts';
 import { arbitrationWaitMs, rootCallMs } from '../../base/limits.ts';
 import type { TenantId } from '../../base/scalars.ts';
-import type { ArbitrationFacts, ServerEventInfo } from '../cluster-operations.ts';
+import type { ArbitrationFacts } from '../cluster-operations.ts';
 import type { Progress } from '../operations.ts';
 import type { StoredTenant } from '../sys-store.ts';
 import {
@@ -19,7 +19,7 @@ import {
   type ParameterName,
   timeoutMsOf,
 } from './arbitration.ts';
-import type { ArbitrationService } from './arbitration-store.ts';
+import type { ArbitrationService, StoredServerEvent } from './arbitration-store.ts';
 import { countOf, parseLocality } from './locality.ts';
 import { parseBody } from './node-body.ts';
 import { netAddress, type RootContext } from './root-context.ts';
@@ -196,8 +196,8 @@ export class RootArbitration {
     };
   }
 
-  serverEvents(): Promise<readonly ServerEventInfo[]> {
-    return this.#context.options.arbitration.serverEvents();
+  serverEvents(after: number): Promise<readonly StoredServerEvent[]> {
+    return this.#context.options.arbitration.serverEvents(after);
   }
 
   // --- the arbiter ---

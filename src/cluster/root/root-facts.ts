@@ -3,6 +3,7 @@
  * are told, and the servers as placement sees them. Decides nothing.
  */
 import { ObError } from '../../base/errors.ts';
+import { pictureBytesMax } from '../../base/limits.ts';
 import { type NodeId, type TenantId, tenantId, wallMicros } from '../../base/scalars.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { StoredTenant } from '../sys-store.ts';
@@ -79,6 +80,14 @@ export class RootFacts {
   get picture(): ClusterPicture {
     if (this.#picture === null) throw new ObError('OBS_BUG', { what: 'a picture before the rows were read' });
     return this.#picture;
+  }
+
+  /** Throws OBS_CLUSTER_TENANTS_MAX when what all servers are told would become too long. */
+  mustHaveRoom(): void {
+    const bytes = Buffer.byteLength(JSON.stringify(this.picture));
+    const count = this.tenants.length;
+    if (bytes > pictureBytesMax)
+      throw new ObError('OBS_CLUSTER_TENANTS_MAX', { count, bytes, limit: pictureBytesMax });
   }
 
   /** Throws OBS_CLUSTER_NO_SUCH_SERVER. */

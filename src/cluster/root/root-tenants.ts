@@ -152,6 +152,7 @@ export class RootTenants {
   ): Promise<TenantId> {
     const { facts, options, tasks } = this.#context;
     await this.#context.untilHeard();
+    facts.mustHaveRoom();
     const zones = facts.servers.filter(({ status }) => status !== 'DELETING').map(({ zone }) => zone);
     const locality =
       place.locality === null

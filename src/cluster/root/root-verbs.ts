@@ -1,17 +1,12 @@
 /** Operators' verbs where the root service leads: arguments checked and handed to it. */
 import { isObError, ObError } from '../../base/errors.ts';
 import type { Random } from '../../platform/random.ts';
-import type {
-  ArbiterOutcome,
-  ArbitrationFacts,
-  ServerEventInfo,
-  TenantJob,
-  TenantPlacement,
-} from '../cluster-operations.ts';
+import type { ArbiterOutcome, ArbitrationFacts, TenantJob, TenantPlacement } from '../cluster-operations.ts';
 import type { Operations, Progress } from '../operations.ts';
 import type { RootVerbs } from '../routed-operations.ts';
 import { checkPageBytes, checkTenantName } from '../tenant-name.ts';
 import type { ParameterName } from './arbitration.ts';
+import type { StoredServerEvent } from './arbitration-store.ts';
 import type { RootService } from './root-service.ts';
 import type { CopyRequest, TenantPlace } from './tenant-works.ts';
 
@@ -133,8 +128,8 @@ export class RootVerbsHere implements RootVerbs {
     return this.#root.arbitration.tell(this.#root.arbiterProblem);
   }
 
-  serverEvents(): Promise<readonly ServerEventInfo[]> {
-    return this.#root.arbitration.serverEvents();
+  serverEvents(after: number): Promise<readonly StoredServerEvent[]> {
+    return this.#root.arbitration.serverEvents(after);
   }
 
   async tenantJobs(): Promise<readonly TenantJob[]> {

@@ -166,7 +166,8 @@ export const groupMutants: readonly Mutant[] = [
         'peer.isHealthy = message.healthy;\n    peer.grantedAt = this.#replica.now;',
       ],
     ],
-    seedsMax: 300,
+    fromSeed: 320,
+    seedsMax: 50,
     caughtBy: /E2|E10/,
   },
   {
@@ -379,8 +380,8 @@ export const groupMutants: readonly Mutant[] = [
       ['test/sim/group/swarm.ts', 'hasRot: random.chance(1, 4)', 'hasRot: true'],
       ['test/sim/group/faults.ts', 'options.chaosMs / 3,', 'options.leaseMs,'],
     ],
-    fromSeed: 40,
-    seedsMax: 200,
+    fromSeed: 340,
+    seedsMax: 50,
     caughtBy: /L10|L3|L4|K1/,
   },
   // --- config records ---
