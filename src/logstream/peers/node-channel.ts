@@ -5,11 +5,7 @@
  * The first bad byte ends the connection; nothing that was not verified reaches the listener. Never throws for what the
  * other end does.
  */
-import { timingSafeEqual } from 'node:crypto';
-import { assert } from '../../base/assert.ts';
 import { ObError } from '../../base/errors.ts';
-import { FrameReader, encodeFrameHeader } from '../../codec/frame.ts';
-import { FrameSeal, frameSealBytes } from '../../codec/frame-seal.ts';
 import {
   batchType,
   decodeNodeMessage,
@@ -19,6 +15,7 @@ import {
   type NodeMessage,
   nodePayloadBytesMax,
 } from '../../codec/node-message.ts';
+import { SealedFrames } from '../../codec/sealed-frames.ts';
 import type { Connection } from '../../platform/net.ts';
 import type { NodeChannelKeys, NodeEnd } from './node-handshake.ts';
 
@@ -32,12 +29,9 @@ export interface NodeChannelEvents {
 export class NodeChannel {
   readonly remoteAddress: string;
   readonly #connection: Connection;
-  readonly #reader: FrameReader;
+  readonly #frames: SealedFrames;
   #events: NodeChannelEvents;
-  #sending: FrameSeal | undefined;
-  #receiving: FrameSeal | undefined;
   #closed: ObError | undefined;
-  #draining = false;
   #sent = false;
   #heard = false;
 
@@ -45,10 +39,13 @@ export class NodeChannel {
     this.#connection = connection;
     this.remoteAddress = connection.remoteAddress;
     this.#events = events;
-    this.#reader = new FrameReader(type => {
-      if (isHandshakeType(type) !== (this.#receiving === undefined)) return undefined;
-      const limit = nodePayloadBytesMax(type);
-      return limit === undefined || this.#receiving === undefined ? limit : limit + frameSealBytes;
+    this.#frames = new SealedFrames({
+      payloadBytesMax: (type, isSealed) =>
+        isHandshakeType(type) === isSealed ? undefined : nodePayloadBytesMax(type),
+      withoutSeal: 'a frame without a seal',
+      isReading: () => this.open,
+      onFrame: (type, payload) => this.#came(type, payload),
+      onProblem: what => this.#broken(what),
     });
     connection.onData(bytes => this.#received(bytes));
     connection.onClose(error =>
@@ -67,7 +64,7 @@ export class NodeChannel {
 
   /** Both ends have proven themselves. */
   get sealed(): boolean {
-    return this.#sending !== undefined;
+    return this.#frames.sealsSent;
   }
 
   /** Bytes the kernel has not taken yet. */
@@ -91,9 +88,8 @@ export class NodeChannel {
 
   /** Every frame from now on carries a seal, both ways. */
   seal(keys: NodeChannelKeys, own: NodeEnd): void {
-    assert(this.#sending === undefined, 'a channel is sealed once');
-    this.#sending = new FrameSeal(own === 'dialer' ? keys.fromDialer : keys.fromAcceptor);
-    this.#receiving = new FrameSeal(own === 'dialer' ? keys.fromAcceptor : keys.fromDialer);
+    this.#frames.sealSent(own === 'dialer' ? keys.fromDialer : keys.fromAcceptor);
+    this.#frames.verifyReceived(own === 'dialer' ? keys.fromAcceptor : keys.fromDialer);
   }
 
   /**
@@ -105,7 +101,7 @@ export class NodeChannel {
     let bytes = 0;
     for (const part of payload) bytes += part.length;
     if (bytes > (nodePayloadBytesMax(type) ?? 0)) return undefined;
-    if (this.open) this.#connection.write(this.#frame(type, payload));
+    if (this.open) this.#connection.write(this.#frames.encode(type, payload));
     this.#sent = true;
     return payload[0] ?? new Uint8Array();
   }
@@ -114,8 +110,9 @@ export class NodeChannel {
   sendBatches(batches: readonly (readonly Uint8Array[])[]): void {
     if (!this.open) return;
     const [first] = batches;
-    if (batches.length === 1 && first !== undefined) this.#connection.write(this.#frame(batchType, first));
-    else this.#connection.write(batches.flatMap(parts => this.#frame(batchType, parts)));
+    if (batches.length === 1 && first !== undefined)
+      this.#connection.write(this.#frames.encode(batchType, first));
+    else this.#connection.write(batches.flatMap(parts => this.#frames.encode(batchType, parts)));
     this.#sent = true;
   }
 
@@ -131,47 +128,21 @@ export class NodeChannel {
     this.#ended(error);
   }
 
-  #frame(type: number, payload: readonly Uint8Array[]): Uint8Array[] {
-    const parts = this.#sending === undefined ? payload : [...payload, this.#sending.next(type, payload)];
-    return [encodeFrameHeader(type, parts), ...parts];
-  }
-
   #received(bytes: Uint8Array): void {
     if (!this.open) return;
     this.#heard = true;
-    this.#reader.push(bytes);
-    // A listener may cause more bytes to be read; they are taken by the loop that runs already.
-    if (this.#draining) return;
-    this.#draining = true;
-    try {
-      while (this.open && this.#takeFrame());
-    } finally {
-      this.#draining = false;
-    }
+    this.#frames.push(bytes);
+    this.#frames.drain();
   }
 
-  #takeFrame(): boolean {
-    const frame = this.#reader.next();
-    if (frame === undefined) return false;
-    if (frame.kind === 'problem') return this.#broken(frame.what);
-    let payload = frame.payload;
-    if (this.#receiving !== undefined) {
-      if (payload.length < frameSealBytes) return this.#broken('a frame without a seal');
-      const seal = payload.subarray(payload.length - frameSealBytes);
-      payload = payload.subarray(0, payload.length - frameSealBytes);
-      if (!timingSafeEqual(seal, this.#receiving.next(frame.type, [payload]))) {
-        return this.#broken('a frame that fails its authentication');
-      }
-    }
-    const message = decodeNodeMessage(frame.type, payload);
-    if (message.kind === 'problem') return this.#broken(message.what);
-    if (message.kind !== 'ping') this.#events.onMessage(message, payload);
-    return true;
+  #came(type: number, payload: Uint8Array): void {
+    const message = decodeNodeMessage(type, payload);
+    if (message.kind === 'problem') this.#broken(message.what);
+    else if (message.kind !== 'ping') this.#events.onMessage(message, payload);
   }
 
-  #broken(what: string): false {
+  #broken(what: string): void {
     this.close(new ObError('OBS_NODE_PROTOCOL', { address: this.remoteAddress, what }));
-    return false;
   }
 
   #ended(error: ObError): void {

@@ -1,16 +1,11 @@
 /**
- * Messages over one connection. Before the login frames are small and bare; after it every frame ends with a MAC over its
- * direction's key, its number, its type and its payload, so that none can be forged, altered, repeated, dropped or put in
- * another order. Secrecy is TLS's, when configured.
+ * Messages over one connection. Before the login frames are small and bare; after it every frame ends with a MAC, under a key
+ * of its direction. Secrecy is TLS's, when configured.
  *
  * The first bad byte ends the connection; nothing that was not verified reaches the listener. Never throws for what the
  * other end does.
  */
-import { timingSafeEqual } from 'node:crypto';
-import { assert } from '../../base/assert.ts';
 import { isObError, ObError } from '../../base/errors.ts';
-import { FrameReader, encodeFrameHeader } from '../../codec/frame.ts';
-import { FrameSeal, frameSealBytes } from '../../codec/frame-seal.ts';
 import {
   decodePeerMessage,
   encodePeerMessage,
@@ -18,6 +13,7 @@ import {
   type PeerMessage,
   peerPayloadBytesMax,
 } from '../../codec/peer-message.ts';
+import { SealedFrames } from '../../codec/sealed-frames.ts';
 import type { Connection } from '../../platform/net.ts';
 import type { ChannelKeys } from './handshake.ts';
 
@@ -30,12 +26,9 @@ export interface PeerChannelEvents {
 
 export class PeerChannel {
   readonly #connection: Connection;
-  readonly #reader: FrameReader;
+  readonly #frames: SealedFrames;
   readonly #events: PeerChannelEvents;
-  #sending: FrameSeal | undefined;
-  #receiving: FrameSeal | undefined;
   #open = true;
-  #draining = false;
   /** a welcome came: the frame after it carries a MAC, so nothing is read until the keys are set */
   #held = false;
   /** counts bytes that came, so that an owner's timer can see silence */
@@ -44,10 +37,13 @@ export class PeerChannel {
   constructor(connection: Connection, events: PeerChannelEvents) {
     this.#connection = connection;
     this.#events = events;
-    this.#reader = new FrameReader(type => {
-      const limit = peerPayloadBytesMax(type);
-      if (this.#receiving === undefined) return isHandshakeType(type) ? limit : undefined;
-      return limit === undefined ? undefined : limit + frameSealBytes;
+    this.#frames = new SealedFrames({
+      payloadBytesMax: (type, isSealed) =>
+        isSealed || isHandshakeType(type) ? peerPayloadBytesMax(type) : undefined,
+      withoutSeal: 'a frame without a MAC',
+      isReading: () => this.#open && !this.#held,
+      onFrame: (type, payload) => this.#came(type, payload),
+      onProblem: what => this.#broken(what),
     });
     connection.onData(bytes => this.#received(bytes));
     connection.onClose(error =>
@@ -83,24 +79,20 @@ export class PeerChannel {
 
   /** Everything received from now on carries a MAC under this key; the first such frame follows the last bare one. */
   verifyWith(keys: ChannelKeys, from: 'client' | 'server'): void {
-    assert(this.#receiving === undefined, 'a channel is keyed once');
-    this.#receiving = new FrameSeal(from === 'client' ? keys.fromClient : keys.fromServer);
+    this.#frames.verifyReceived(from === 'client' ? keys.fromClient : keys.fromServer);
     this.#held = false;
-    this.#drain();
+    this.#frames.drain();
   }
 
   /** Everything sent from now on carries a MAC under this key. */
   sealWith(keys: ChannelKeys, from: 'client' | 'server'): void {
-    assert(this.#sending === undefined, 'a channel is keyed once');
-    this.#sending = new FrameSeal(from === 'client' ? keys.fromClient : keys.fromServer);
+    this.#frames.sealSent(from === 'client' ? keys.fromClient : keys.fromServer);
   }
 
   /** Sends at once when nothing is queued. Returns the payload bytes (a transcript needs them). No-op when closed. */
   send(message: PeerMessage): Uint8Array {
     const { type, payload } = encodePeerMessage(message);
-    if (!this.#open) return payload[0] ?? new Uint8Array();
-    const parts = this.#sending === undefined ? payload : [...payload, this.#sending.next(type, payload)];
-    this.#connection.write([encodeFrameHeader(type, parts), ...parts]);
+    if (this.#open) this.#connection.write(this.#frames.encode(type, payload));
     return payload[0] ?? new Uint8Array();
   }
 
@@ -119,44 +111,22 @@ export class PeerChannel {
   #received(bytes: Uint8Array): void {
     if (!this.#open) return;
     this.#receivedBytes += bytes.length;
-    this.#reader.push(bytes);
-    this.#drain();
+    this.#frames.push(bytes);
+    this.#frames.drain();
   }
 
-  #drain(): void {
-    // A listener may cause more bytes to be read; they are taken by the loop that runs already.
-    if (this.#draining) return;
-    this.#draining = true;
-    try {
-      while (this.#open && !this.#held && this.#takeFrame());
-    } finally {
-      this.#draining = false;
+  #came(type: number, payload: Uint8Array): void {
+    const message = decodePeerMessage(type, payload);
+    if (message.kind === 'problem') {
+      this.#broken(message.what);
+      return;
     }
-  }
-
-  #takeFrame(): boolean {
-    const frame = this.#reader.next();
-    if (frame === undefined) return false;
-    if (frame.kind === 'problem') return this.#broken(frame.what);
-    let payload = frame.payload;
-    if (this.#receiving !== undefined) {
-      if (payload.length < frameSealBytes) return this.#broken('a frame without a MAC');
-      const mac = payload.subarray(payload.length - frameSealBytes);
-      payload = payload.subarray(0, payload.length - frameSealBytes);
-      if (!timingSafeEqual(mac, this.#receiving.next(frame.type, [payload]))) {
-        return this.#broken('a frame that fails its authentication');
-      }
-    }
-    const message = decodePeerMessage(frame.type, payload);
-    if (message.kind === 'problem') return this.#broken(message.what);
     if (message.kind === 'welcome') this.#held = true;
     this.#events.onMessage(message, payload);
-    return true;
   }
 
-  #broken(what: string): false {
+  #broken(what: string): void {
     this.close(new ObError('OBS_PEER_PROTOCOL', { address: this.#connection.remoteAddress, what }));
-    return false;
   }
 
   #closed(error: ObError): void {
