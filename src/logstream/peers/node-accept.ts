@@ -6,17 +6,16 @@ import { must } from '../../base/assert.ts';
 import { isObError, ObError } from '../../base/errors.ts';
 import { nodeHandshakeMs } from '../../base/limits.ts';
 import type { NodeId } from '../../base/scalars.ts';
+import { drawNonce, transcriptOf } from '../../codec/handshake-transcript.ts';
 import type { NodeHello, NodePurpose } from '../../codec/node-message.ts';
 import type { Connection } from '../../platform/net.ts';
 import { NodeChannel } from './node-channel.ts';
 import {
   agreedNodeVersion,
-  drawNodeNonce,
   helloRefusal,
   isNodeProof,
   nodeChannelKeys,
   nodeProof,
-  nodeTranscript,
 } from './node-handshake.ts';
 import type { NodePeer, NodePorts } from './node-ports.ts';
 import { toldError } from './told-error.ts';
@@ -69,9 +68,9 @@ export function acceptNode(door: DoorPorts, connection: Connection, events: Acce
           return;
         }
         const version = must(agreedNodeVersion(message), 'the version of a hello that is not refused');
-        const nonce = drawNodeNonce(door.random);
+        const nonce = drawNonce(door.random);
         const sent = must(channel.send({ kind: 'challenge', version, ...self, nonce }), 'a challenge');
-        challenged = { host, hello: message, transcript: nodeTranscript(payload, sent) };
+        challenged = { host, hello: message, transcript: transcriptOf(payload, sent) };
       } else if (message.kind === 'proof' && challenged !== null) {
         const { host, hello, transcript } = challenged;
         const { secretKey } = host.ports;

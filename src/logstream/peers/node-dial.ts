@@ -6,16 +6,15 @@ import { must } from '../../base/assert.ts';
 import { isObError, ObError, reviveError } from '../../base/errors.ts';
 import { nodeConnectMs, nodeHandshakeMs } from '../../base/limits.ts';
 import type { NodeId } from '../../base/scalars.ts';
+import { drawNonce, transcriptOf } from '../../codec/handshake-transcript.ts';
 import type { NodeChallenge, NodeHello, NodePurpose, ToldError } from '../../codec/node-message.ts';
 import type { NetAddress } from '../../platform/net.ts';
 import { NodeChannel } from './node-channel.ts';
 import {
   challengeRefusal,
-  drawNodeNonce,
   isNodeProof,
   nodeChannelKeys,
   nodeProof,
-  nodeTranscript,
   nodeVersionMax,
   nodeVersionMin,
 } from './node-handshake.ts';
@@ -113,7 +112,7 @@ class DialerHandshake {
       ...(ports.clusterName === null ? {} : { clusterName: ports.clusterName }),
       purpose: options.purpose,
       expects: options.expects,
-      nonce: drawNodeNonce(ports.random),
+      nonce: drawNonce(ports.random),
     };
   }
 
@@ -122,7 +121,7 @@ class DialerHandshake {
     const refusal = challengeRefusal(this.hello, challenge, this.#address);
     if (refusal !== undefined) return refusal;
     this.#challenge = challenge;
-    this.#transcript = nodeTranscript(this.helloPayload, payload);
+    this.#transcript = transcriptOf(this.helloPayload, payload);
     return nodeProof(this.#ports.secretKey, this.#transcript, 'dialer');
   }
 

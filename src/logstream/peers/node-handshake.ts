@@ -14,8 +14,6 @@ import type { NodeChallenge, NodeHello } from '../../codec/node-message.ts';
 export const nodeVersionMin = 1;
 export const nodeVersionMax = 1;
 
-const nonceBytes = 24;
-
 /** Which end of a connection. */
 export type NodeEnd = 'dialer' | 'acceptor';
 
@@ -36,19 +34,8 @@ export interface NodeIdentity {
 const hmac = (key: Uint8Array | string, message: Uint8Array | string): Buffer =>
   createHmac('sha256', key).update(message).digest();
 
-export const drawNodeNonce = (random: { bytes(count: number): Uint8Array }): string =>
-  Buffer.from(random.bytes(nonceBytes)).toString('base64');
-
 /** The key that proofs are made with. */
 export const nodeSecretKey = (secret: string): Uint8Array => hmac(secret, 'obstandby cluster secret');
-
-/** What the proofs are made over: both payloads with their lengths. */
-export function nodeTranscript(helloPayload: Uint8Array, challengePayload: Uint8Array): Uint8Array {
-  const head = Buffer.alloc(8);
-  head.writeUInt32LE(helloPayload.length, 0);
-  head.writeUInt32LE(challengePayload.length, 4);
-  return Buffer.concat([head, helloPayload, challengePayload]);
-}
 
 /** One end's proof; the other end's cannot be made from it. */
 export const nodeProof = (secretKey: Uint8Array, transcript: Uint8Array, end: NodeEnd): string =>

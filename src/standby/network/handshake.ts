@@ -7,6 +7,7 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import { ObError } from '../../base/errors.ts';
+import { handshakeNonceBytes } from '../../codec/handshake-transcript.ts';
 import type { Challenge, Hello } from '../../codec/peer-message.ts';
 import {
   clientProof,
@@ -25,7 +26,6 @@ import {
 export const peerVersionMin = 1;
 export const peerVersionMax = 1;
 
-const nonceBytes = 24;
 const saltBytesMax = 64;
 
 /** What logs a peer in: a password, or the keys that a server learned from a peer's login. */
@@ -37,17 +37,6 @@ export type PeerCredential =
 export interface ChannelKeys {
   readonly fromClient: Uint8Array;
   readonly fromServer: Uint8Array;
-}
-
-export const drawNonce = (random: { bytes(count: number): Uint8Array }): string =>
-  Buffer.from(random.bytes(nonceBytes)).toString('base64');
-
-/** The transcript that proofs are made over: both payloads with their lengths. */
-export function transcriptOf(helloPayload: Uint8Array, challengePayload: Uint8Array): Uint8Array {
-  const head = Buffer.alloc(8);
-  head.writeUInt32LE(helloPayload.length, 0);
-  head.writeUInt32LE(challengePayload.length, 4);
-  return Buffer.concat([head, helloPayload, challengePayload]);
 }
 
 /** The version both sides speak, or the error that neither does. */
@@ -66,7 +55,8 @@ export function challengeProblem(hello: Hello, challenge: Challenge): string | u
   if (challenge.version < hello.versionMin || challenge.version > hello.versionMax)
     return 'a version not offered';
   if (!challenge.nonce.startsWith(hello.nonce)) return 'the challenge answers another hello';
-  if (challenge.nonce.length < hello.nonce.length + nonceBytes) return 'the nonce of the server is too short';
+  if (challenge.nonce.length < hello.nonce.length + handshakeNonceBytes)
+    return 'the nonce of the server is too short';
   if (salt.length === 0 || salt.length > saltBytesMax) return 'a salt of the wrong length';
   if (challenge.iterations < scramIterationsMin || challenge.iterations > scramIterationsMax) {
     return `${challenge.iterations} iterations`;

@@ -5,6 +5,7 @@
 import { isObError, ObError } from '../../base/errors.ts';
 import { peerHandshakeTimeoutMs } from '../../base/limits.ts';
 import type { RoleEpoch } from '../../base/scalars.ts';
+import { drawNonce, transcriptOf } from '../../codec/handshake-transcript.ts';
 import type { Hello, PeerDescription, PeerMessage } from '../../codec/peer-message.ts';
 import { deriveScramKeys, type ScramKeys } from '../../codec/scram.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -13,12 +14,10 @@ import type { Random } from '../../platform/random.ts';
 import {
   answerChallenge,
   challengeProblem,
-  drawNonce,
   keysFitChallenge,
   type PeerCredential,
   peerVersionMax,
   peerVersionMin,
-  transcriptOf,
 } from './handshake.ts';
 import { PeerChannel } from './peer-channel.ts';
 import { PeerConnection, peerError } from './peer-connection.ts';

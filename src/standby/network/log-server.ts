@@ -12,6 +12,7 @@ import {
   peerHandshakeTimeoutMs,
   peerSnapshotsMax,
 } from '../../base/limits.ts';
+import { drawNonce, transcriptOf } from '../../codec/handshake-transcript.ts';
 import type { Challenge, Hello, PeerDescription, PeerMessage } from '../../codec/peer-message.ts';
 import { type ScramVerifier, scramIterationsMin } from '../../codec/scram.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -19,7 +20,7 @@ import type { Logger } from '../../platform/logger.ts';
 import type { Connection, Listener, Net, NetAddress, ServerTls } from '../../platform/net.ts';
 import type { Random } from '../../platform/random.ts';
 import { FollowerRegistry } from './follower-registry.ts';
-import { acceptProof, agreeVersion, decoyVerifier, drawNonce, transcriptOf } from './handshake.ts';
+import { acceptProof, agreeVersion, decoyVerifier } from './handshake.ts';
 import { PeerChannel } from './peer-channel.ts';
 import type { FollowerView, PeerDirectory, PeerIdentity, PeerTenant } from './peer-tenant.ts';
 import { isFatal, ServerSession } from './server-session.ts';

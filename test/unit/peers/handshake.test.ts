@@ -8,6 +8,7 @@ import { nodeHandshakeFrameBytesMax, nodeHandshakeMs, nodeHandshakesMax } from '
 import { nodeId } from '../../../src/base/scalars.ts';
 import { encodeFrameHeader, FrameReader } from '../../../src/codec/frame.ts';
 import { FrameSeal } from '../../../src/codec/frame-seal.ts';
+import { transcriptOf } from '../../../src/codec/handshake-transcript.ts';
 import {
   decodeNodeMessage,
   encodeNodeMessage,
@@ -19,7 +20,6 @@ import {
   nodeChannelKeys,
   nodeProof,
   nodeSecretKey,
-  nodeTranscript,
 } from '../../../src/logstream/peers/node-handshake.ts';
 import type { Logger } from '../../../src/platform/logger.ts';
 import type { NetAddress } from '../../../src/platform/net.ts';
@@ -119,7 +119,7 @@ async function prove(peer: Stranger, about: NodeHello, secret = clusterSecret): 
   const sent = peer.say({ kind: 'hello', ...about });
   const { message, payload } = await peer.hear();
   expect(message.kind).toBe('challenge');
-  const transcript = nodeTranscript(sent, payload);
+  const transcript = transcriptOf(sent, payload);
   peer.say({ kind: 'proof', proof: nodeProof(key, transcript, 'dialer') });
   return new FrameSeal(nodeChannelKeys(key, transcript).fromDialer);
 }
@@ -129,12 +129,12 @@ test('a proof holds for its secret, its transcript and its end only', () => {
   fc.assert(
     fc.property(fc.string(), fc.string(), bytes, bytes, bytes, (one, two, first, second, third) => {
       const key = nodeSecretKey(one);
-      const transcript = nodeTranscript(first, second);
+      const transcript = transcriptOf(first, second);
       const proof = nodeProof(key, transcript, 'dialer');
       expect(isNodeProof(key, transcript, 'dialer', proof)).toBe(true);
       expect(isNodeProof(key, transcript, 'acceptor', proof)).toBe(false);
       if (one !== two) expect(isNodeProof(nodeSecretKey(two), transcript, 'dialer', proof)).toBe(false);
-      const moved = nodeTranscript(Buffer.concat([first, third]), second);
+      const moved = transcriptOf(Buffer.concat([first, third]), second);
       const same = Buffer.compare(moved, transcript) === 0;
       expect(isNodeProof(key, moved, 'dialer', proof)).toBe(same);
     }),
@@ -274,7 +274,7 @@ test('an acceptor that cannot prove itself gets no frame and no secret', async (
         };
         const welcome: NodeMessage = {
           kind: 'welcome',
-          proof: nodeProof(key, nodeTranscript(new Uint8Array(), new Uint8Array()), 'acceptor'),
+          proof: nodeProof(key, transcriptOf(new Uint8Array(), new Uint8Array()), 'acceptor'),
         };
         const { type, payload } = encodeNodeMessage(message.kind === 'hello' ? challenge : welcome);
         socket.write(Buffer.concat([encodeFrameHeader(type, payload), ...payload]));
@@ -298,7 +298,7 @@ test('a proof that was seen before proves nothing', async () => {
   const key = nodeSecretKey(clusterSecret);
   const sent = first.say({ kind: 'hello', ...hello });
   const challenge = await first.hear();
-  const proof = nodeProof(key, nodeTranscript(sent, challenge.payload), 'dialer');
+  const proof = nodeProof(key, transcriptOf(sent, challenge.payload), 'dialer');
   first.socket.destroy();
   const second = await stranger(b.address);
   second.say({ kind: 'hello', ...hello });
