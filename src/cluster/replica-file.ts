@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { basename, dirname, join } from 'node:path';
 import { ObError } from '../base/errors.ts';
 import type { TenantId } from '../base/scalars.ts';
+import { parseJson } from '../codec/json-bytes.ts';
 import type { Disk } from '../platform/disk.ts';
 import { type ReplicaSpec, replicaSpecSchema } from './root/local-replicas.ts';
 import { tenantPaths } from './tenant-paths.ts';
@@ -77,12 +78,4 @@ export async function requireLog(disk: Disk, dataDirectory: string, file: Replic
   const { log } = tenantPaths(dataDirectory, file.tenant.id);
   if ((await disk.list(log)).length === 0)
     throw new ObError('OBS_REPLICA_LOG_MISSING', { tenant: file.tenant.name, path: log });
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

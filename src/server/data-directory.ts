@@ -26,6 +26,7 @@ import {
   readClusterFile,
   writeClusterFile,
 } from '../cluster/root/cluster-file.ts';
+import { parseJson } from '../codec/json-bytes.ts';
 import { codeOf, type Disk } from '../platform/disk.ts';
 import type { Random } from '../platform/random.ts';
 import { type DirectoryLock, takeLock } from './directory-lock.ts';
@@ -224,14 +225,6 @@ function readSite(path: string, file: string, bytes: Uint8Array): z.output<typeo
   if (version > siteFormatVersion)
     throw new ObError('OBS_SERVER_FORMAT_NEWER', { path: file, found: version, known: siteFormatVersion });
   return site.data;
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }
 
 const textOf = (bytes: Uint8Array): string => Buffer.from(bytes).toString('utf8');

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { ObError } from '../../base/errors.ts';
 import type { NodeId } from '../../base/scalars.ts';
+import { parseJson } from '../../codec/json-bytes.ts';
 import type { Disk } from '../../platform/disk.ts';
 import { type ArbitrationPicture, arbitrationPictureSchema } from './arbitration.ts';
 import { addressShape, nodeShape } from './node-body.ts';
@@ -75,12 +76,4 @@ export async function readClusterFile(disk: Disk, path: string): Promise<Cluster
 export async function writeClusterFile(disk: Disk, path: string, file: ClusterFile): Promise<void> {
   const text = JSON.stringify({ format: 'obstandby-cluster', version: formatVersion, ...file });
   await disk.replaceFile(path, Buffer.from(`${text}\n`));
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { ObError } from '../../base/errors.ts';
 import { rootOrderMs } from '../../base/limits.ts';
+import { parseJson } from '../../codec/json-bytes.ts';
 import type { Disk } from '../../platform/disk.ts';
 import type { Random } from '../../platform/random.ts';
 import type { BootstrapReport } from '../cluster-operations.ts';
@@ -119,12 +120,4 @@ function joinStore(disk: Disk, path: string): WaitingServerPorts['store'] {
       await disk.replaceFile(path, Buffer.from(`${text}\n`));
     },
   };
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch {
-    return undefined;
-  }
 }
