@@ -38,6 +38,7 @@ import type { NodeCalls } from './root/node-calls.ts';
 import { parseBody } from './root/node-body.ts';
 import type { ClusterPicture, ServerEntry, TenantEntry } from './root/picture.ts';
 import { sysTenant } from './root/root-facts.ts';
+import { openJson, sealJson } from './sealed-json.ts';
 import type { SecretBox } from './secret-box.ts';
 
 /** Verbs that the root service runs. */
@@ -423,8 +424,7 @@ export class RoutedOperations implements ServerOperations {
     progress: Progress,
   ): Promise<unknown> {
     const { node, box } = this.#options;
-    const text = JSON.stringify({ verb, parameters });
-    const body = { sealed: Buffer.from(box.seal(text, 'operation')).toString('base64') };
+    const body = { sealed: sealJson(box, 'operation', { verb, parameters }) };
     const answer = await node.leaders.ask(tenant, what, 'node.operate', body, {
       findMs: routedFindMs,
       timeoutMs: routedVerbMs,
@@ -437,8 +437,7 @@ export class RoutedOperations implements ServerOperations {
   async #serve(body: unknown, progress: Progress): Promise<{ value: unknown }> {
     const { box, root, local } = this.#options;
     const { sealed } = parseBody(envelope, body);
-    const text = box.open(Buffer.from(sealed, 'base64'), 'operation');
-    const { verb, parameters } = parseBody(order, JSON.parse(text));
+    const { verb, parameters } = parseBody(order, openJson(box, 'operation', sealed));
     const isRoot = Object.hasOwn(rootVerbs, verb);
     const count = isRoot ? rootVerbs[verb as keyof RootVerbs] : leaderVerbs[verb as keyof LeaderVerbs];
     const given = Array.from({ length: count }, (_, index) => parameters[index]);

@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { ObError } from '../base/errors.ts';
 import type { TenantId } from '../base/scalars.ts';
 import type { RoleStore } from '../role/ports.ts';
+import { openJson, sealJson } from './sealed-json.ts';
 import type { SecretBox } from './secret-box.ts';
 import type { SysStore } from './sys-store.ts';
 
@@ -85,28 +86,28 @@ export const sealSysRequest = <Method extends SysMethod>(
   box: SecretBox,
   method: Method,
   parameters: SysParameters<Method>,
-): object => sealJson(box, 'sys request', { method, parameters });
+): object => seal(box, 'sys request', { method, parameters });
 
 /** What the call answered. */
-export const openSysReply = (box: SecretBox, body: unknown): unknown => openJson(box, 'sys reply', body);
+export const openSysReply = (box: SecretBox, body: unknown): unknown => open(box, 'sys reply', body);
 
 /** Serves one call; `body` is unchecked JSON. Throws OBS_NODE_BAD_REQUEST, and what the store throws. */
 export async function serveSysCall(store: SysStore, box: SecretBox, body: unknown): Promise<object> {
-  const asked = request.safeParse(openJson(box, 'sys request', body));
+  const asked = request.safeParse(open(box, 'sys request', body));
   if (!asked.success) throw new ObError('OBS_NODE_BAD_REQUEST', { what: 'no call of the sys store' });
   const { method, parameters } = asked.data;
   const value = await runSysCall(store, method, parameters as never);
-  return sealJson(box, 'sys reply', value ?? null);
+  return seal(box, 'sys reply', value ?? null);
 }
 
-function sealJson(box: SecretBox, context: string, value: unknown): object {
-  return { sealed: Buffer.from(box.seal(JSON.stringify(value, bytesAsText), context)).toString('base64') };
-}
+const seal = (box: SecretBox, context: string, value: unknown): object => ({
+  sealed: sealJson(box, context, value, bytesAsText),
+});
 
-function openJson(box: SecretBox, context: string, body: unknown): unknown {
+function open(box: SecretBox, context: string, body: unknown): unknown {
   const sealed = envelope.safeParse(body);
   if (!sealed.success) throw new ObError('OBS_NODE_BAD_REQUEST', { what: 'nothing sealed in it' });
-  return JSON.parse(box.open(Buffer.from(sealed.data.sealed, 'base64'), context), textAsBytes);
+  return openJson(box, context, sealed.data.sealed, textAsBytes);
 }
 
 /** Keys of credentials are bytes; JSON has none. */

@@ -8,6 +8,7 @@ import { rootCallMs, sysRowsMax } from '../base/limits.ts';
 import { lsn, scn } from '../base/scalars.ts';
 import type { LeaderCalls } from '../cluster/root/leader-calls.ts';
 import { parseBody } from '../cluster/root/node-body.ts';
+import { openJson, sealJson } from '../cluster/sealed-json.ts';
 import type { SecretBox } from '../cluster/secret-box.ts';
 import { sysTenantId } from '../cluster/tenant-paths.ts';
 import type {
@@ -100,12 +101,12 @@ export async function serveSysRead(engine: TenantEngine, box: SecretBox, body: u
 }
 
 const seal = (box: SecretBox, value: unknown): object => ({
-  sealed: Buffer.from(box.seal(JSON.stringify(value, cellsAsText), context)).toString('base64'),
+  sealed: sealJson(box, context, value, cellsAsText),
 });
 
 function open(box: SecretBox, body: unknown): unknown {
   const { sealed } = parseBody(envelope, body);
-  return JSON.parse(box.open(Buffer.from(sealed, 'base64'), context), textAsCells);
+  return openJson(box, context, sealed, textAsCells);
 }
 
 /** JSON has neither bytes nor large integers. */

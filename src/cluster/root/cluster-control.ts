@@ -10,6 +10,7 @@ import type { Logger } from '../../platform/logger.ts';
 import type { Random } from '../../platform/random.ts';
 import type { TenantEngine } from '../../tenant/engine.ts';
 import { type LocalVerbs, RoutedOperations } from '../routed-operations.ts';
+import { openJson, sealJson } from '../sealed-json.ts';
 import type { SecretBox } from '../secret-box.ts';
 import { SysSession } from '../sys-session.ts';
 import type { SysStore } from '../sys-store.ts';
@@ -183,10 +184,10 @@ export class ClusterControl {
   }
 
   #seal(value: object): string {
-    return Buffer.from(this.#options.box.seal(JSON.stringify(value), 'root order')).toString('base64');
+    return sealJson(this.#options.box, 'root order', value);
   }
 
   #open(sealed: string): unknown {
-    return JSON.parse(this.#options.box.open(Buffer.from(sealed, 'base64'), 'root order'));
+    return openJson(this.#options.box, 'root order', sealed);
   }
 }
