@@ -21,6 +21,7 @@ import type { LocalReplica, LocalReplicas, ReplicaSpec } from './root/local-repl
 import type { SysUnit } from './sys-unit.ts';
 import type { RegisteredReplica, TenantRegistry } from './tenant-registry.ts';
 import { sysTenantId, tenantPaths } from './tenant-paths.ts';
+import { Turns } from './turns.ts';
 import type { ReplicaHost } from './unit-host.ts';
 
 export interface ReplicaSetOptions {
@@ -33,7 +34,7 @@ export class ReplicaSet implements LocalReplicas {
   readonly #options: ReplicaSetOptions;
   #sys: { file: ReplicaFile; readonly unit: SysUnit } | null = null;
   /** what is done with the replica of the sys tenant, one thing at a time: orders come while it is being opened */
-  #line: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
   #isClosed = false;
 
   constructor(options: ReplicaSetOptions) {
@@ -50,7 +51,7 @@ export class ReplicaSet implements LocalReplicas {
    * or it is a server of its own.
    */
   openSys(first: ReplicaSpec | null): Promise<void> {
-    return this.#inLine(() => this.#openFirst(first));
+    return this.#inTurn(() => this.#openFirst(first));
   }
 
   async #openFirst(first: ReplicaSpec | null): Promise<void> {
@@ -99,7 +100,7 @@ export class ReplicaSet implements LocalReplicas {
       await this.#options.registry.create(spec);
       return;
     }
-    await this.#inLine(async () => {
+    await this.#inTurn(async () => {
       await this.#dropSys();
       await this.#eraseSys();
       const file: ReplicaFile = { ...spec, state: 'HERE', hasLog: false };
@@ -113,7 +114,7 @@ export class ReplicaSet implements LocalReplicas {
       await this.#options.registry.drop(id);
       return;
     }
-    await this.#inLine(() => this.#dropSys());
+    await this.#inTurn(() => this.#dropSys());
   }
 
   async #dropSys(): Promise<void> {
@@ -139,18 +140,16 @@ export class ReplicaSet implements LocalReplicas {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.#options.registry.closeAll();
-    await this.#line;
+    await this.#turns.settled;
     await this.#sys?.unit.close();
     this.#sys = null;
   }
 
-  #inLine(work: () => Promise<void>): Promise<void> {
-    const done = this.#line.then(() => {
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    return this.#turns.run(() => {
       if (this.#isClosed) throw new ObError('OBS_SERVER_CLOSING');
       return work();
     });
-    this.#line = done.catch(() => {});
-    return done;
   }
 
   /** Says that a replica of the sys tenant was made here, and whether it was removed again; outlives its directory. */

@@ -5,28 +5,29 @@
 import { assert } from '../base/assert.ts';
 import { sysRowsMax } from '../base/limits.ts';
 import type { Cell, EngineSession, TenantEngine } from '../tenant/engine.ts';
+import { Turns } from './turns.ts';
 
 export type SysRow = Readonly<Record<string, Cell>>;
 
 export class SysSession {
   readonly #session: EngineSession;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(engine: TenantEngine) {
     this.#session = engine.openSession({ internal: true });
   }
 
   async query(sql: string, ...parameters: Cell[]): Promise<SysRow[]> {
-    return this.#inTurn(() => this.#rows(sql, parameters));
+    return this.#turns.run(() => this.#rows(sql, parameters));
   }
 
   async run(sql: string, ...parameters: Cell[]): Promise<number> {
-    return this.#inTurn(() => this.#change(sql, parameters));
+    return this.#turns.run(() => this.#change(sql, parameters));
   }
 
   /** All of `work`'s statements or none; committed when it resolves. */
   async transaction<Value>(work: (statements: Statements) => Promise<Value>): Promise<Value> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       await this.#session.begin('write');
       try {
         const value = await work({
@@ -43,7 +44,7 @@ export class SysSession {
   }
 
   async close(): Promise<void> {
-    await this.#inTurn(() => this.#session.close());
+    await this.#turns.run(() => this.#session.close());
   }
 
   async #rows(sql: string, parameters: readonly Cell[]): Promise<SysRow[]> {
@@ -57,12 +58,6 @@ export class SysSession {
   async #change(sql: string, parameters: readonly Cell[]): Promise<number> {
     const result = await this.#session.execute({ sql, parameters, rowsMax: sysRowsMax });
     return result.kind === 'done' ? result.changes : 0;
-  }
-
-  #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
-    return turn;
   }
 }
 

@@ -20,6 +20,7 @@ import type { ArchiveFence, EpochClaim } from '../role/ports.ts';
 import type { EpochStart, SealRecord } from '../role/row.ts';
 import { publicLocation } from '../standby/restore-source.ts';
 import type { StoredArchiveDest } from './sys-store.ts';
+import { Turns } from './turns.ts';
 import type { UnitHost } from './unit-host.ts';
 
 /** Under which opening the archiver writes. */
@@ -54,7 +55,7 @@ export class UnitArchive implements ArchiveFence {
   #fencedRetry: Timer | null = null;
   #closed = false;
   /** starts and stops run one after another */
-  #turn: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
 
   constructor(options: UnitArchiveOptions) {
     this.#options = options;
@@ -76,7 +77,7 @@ export class UnitArchive implements ArchiveFence {
 
   /** Replaces the destination; the archiver of the old one is closed, its round stays as it is. */
   setDest(dest: StoredArchiveDest | null): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       const wasRunning = this.#archiver !== null;
       if (wasRunning && (dest === null || dest.location !== this.#dest?.location || !dest.enabled))
         await this.#closeArchiver('stop');
@@ -89,7 +90,7 @@ export class UnitArchive implements ArchiveFence {
 
   /** The tenant serves as primary under this opening, or (null) it does not. */
   serve(opening: ArchiverOpening | null): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#opening?.epoch === opening?.epoch && this.#opening?.operationId === opening?.operationId)
         return;
       await this.#closeArchiver('leave');
@@ -101,7 +102,7 @@ export class UnitArchive implements ArchiveFence {
 
   /** Resolves when the archive holds the log to there. Throws OBS_ARCHIVE_UNAVAILABLE. */
   async flushTo(to: Lsn, withinMs: number): Promise<void> {
-    await this.#turn;
+    await this.#turns.settled;
     await this.#running().flushTo(to, withinMs);
   }
 
@@ -110,7 +111,7 @@ export class UnitArchive implements ArchiveFence {
     this.#opening = null;
     this.#retry?.cancel();
     this.#fencedRetry?.cancel();
-    await this.#inTurn(() => this.#closeArchiver('leave'));
+    await this.#turns.run(() => this.#closeArchiver('leave'));
     await this.#fence?.store.close();
     this.#fence = null;
   }
@@ -145,7 +146,7 @@ export class UnitArchive implements ArchiveFence {
   }
 
   async seal(record: SealRecord): Promise<void> {
-    await this.#turn;
+    await this.#turns.settled;
     const { position, epoch, operationId } = record;
     const { epochs } = await (await this.#openFence()).head();
     if (epochs.some(({ sealed }) => sealed?.switchoverId === operationId)) return;
@@ -205,12 +206,6 @@ export class UnitArchive implements ArchiveFence {
 
   // --- the archiver ---
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
-    return turn;
-  }
-
   async #reconcile(newRound: boolean): Promise<void> {
     const dest = this.#dest;
     const opening = this.#opening;
@@ -262,7 +257,7 @@ export class UnitArchive implements ArchiveFence {
     this.#retry?.cancel();
     this.#retry = host.clock.after(5_000, () => {
       if (this.#opening !== null && this.#archiver === null) {
-        this.#inTurn(() => this.#reconcile(false)).catch(host.onFatal);
+        this.#turns.run(() => this.#reconcile(false)).catch(host.onFatal);
       }
     });
   }

@@ -5,6 +5,7 @@
 import { z } from 'zod';
 import { ObError } from '../../base/errors.ts';
 import type { NodeId, TenantId } from '../../base/scalars.ts';
+import { Turns } from '../turns.ts';
 import { type LocalReplica, type LocalReplicas, replicaSpecSchema } from './local-replicas.ts';
 import { nodeShape, parseBody, tenantShape } from './node-body.ts';
 import type { NodeCalls } from './node-calls.ts';
@@ -61,7 +62,7 @@ export class NodeAgent {
   readonly #fences = new Map<TenantId, Revision>();
   readonly #stops: (() => void)[];
   /** makes and removals of one tenant, one after another */
-  readonly #turns = new Map<TenantId, Promise<unknown>>();
+  readonly #turns = new Map<TenantId, Turns>();
 
   constructor(options: NodeAgentOptions) {
     this.#options = options;
@@ -203,12 +204,9 @@ export class NodeAgent {
   }
 
   async #alone(id: TenantId, work: () => Promise<void>): Promise<void> {
-    const turn = (this.#turns.get(id) ?? Promise.resolve()).then(work);
-    this.#turns.set(
-      id,
-      turn.catch(() => {}),
-    );
-    await turn;
+    const turns = this.#turns.get(id) ?? new Turns();
+    this.#turns.set(id, turns);
+    await turns.run(work);
   }
 }
 

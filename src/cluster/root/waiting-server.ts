@@ -6,6 +6,7 @@
  * decided: so two plans are never carried out with one server in both.
  */
 import { ObError } from '../../base/errors.ts';
+import { Turns } from '../turns.ts';
 import type { ClusterFile, ClusterServer } from './cluster-file.ts';
 import {
   addressesOf,
@@ -37,7 +38,7 @@ export class WaitingServer {
   readonly #joined = Promise.withResolvers<ClusterFile>();
   #state: JoinState | null;
   /** one change at a time */
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
 
   private constructor(ports: WaitingServerPorts, state: JoinState | null) {
     this.#ports = ports;
@@ -69,7 +70,7 @@ export class WaitingServer {
   }
 
   prepare(plan: JoinPlan): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#isMemberOf(plan.planId)) return;
       const { facts, directory } = this.#ports;
       if (this.#state?.plan.planId === plan.planId) return;
@@ -90,7 +91,7 @@ export class WaitingServer {
 
   /** The decision, at the server that makes it: from here on the plan is carried out. */
   decide(planId: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#isMemberOf(planId)) return;
       if (this.#state?.plan.planId !== planId) throw this.#takesPartInOther();
       if (this.#state.phase !== 'committing') await this.#save({ ...this.#state, phase: 'committing' });
@@ -99,7 +100,7 @@ export class WaitingServer {
 
   /** The plan was decided: this server is a member now. */
   commit(planId: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#isMemberOf(planId)) return;
       if (this.#state?.plan.planId !== planId) throw this.#takesPartInOther();
       const { servers, sysNodes, sealedKey } = this.#state.plan;
@@ -110,7 +111,7 @@ export class WaitingServer {
 
   /** The plan will not be carried out. */
   abandon(planId: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#state?.plan.planId !== planId) return;
       if (this.#state.phase === 'committing' || this.#ports.directory.cluster !== null)
         throw this.#takesPartInOther();
@@ -120,7 +121,7 @@ export class WaitingServer {
 
   /** Added to a cluster that runs; `sealedKey` is its own. */
   admit(cluster: Omit<ClusterFile, 'nodeId' | 'firstSysNodes'>, sealedKey: string): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.run(async () => {
       if (this.#isMemberOf(cluster.clusterId)) return;
       if (this.#state !== null && this.#state.plan.planId !== cluster.clusterId)
         throw this.#takesPartInOther();
@@ -161,12 +162,6 @@ export class WaitingServer {
   async #save(state: JoinState | null): Promise<void> {
     await this.#ports.store.save(state);
     this.#state = state;
-  }
-
-  #inTurn<Value>(work: () => Promise<Value>): Promise<Value> {
-    const turn = this.#turn.then(work);
-    this.#turn = turn.catch(() => {});
-    return turn;
   }
 }
 
