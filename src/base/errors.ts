@@ -4,6 +4,7 @@
  *
  * Errors are thrown in drivers and returned as values in pure cores. They carry no secrets.
  */
+import { AssertionError } from './assert.ts';
 import { catalogue, type ErrorCode } from './catalogue.ts';
 
 /** How a caller reacts. */
@@ -75,6 +76,10 @@ export class ObError extends Error {
 /** True for an `ObError`, of the given code if one is named. */
 export const isObError = (error: unknown, code?: ErrorCode): error is ObError =>
   error instanceof ObError && (code === undefined || error.code === code);
+
+/** A failed disk, a bug or a broken invariant of this process: nobody may be spared from it, the process ends. */
+export const isFatal = (error: unknown): boolean =>
+  error instanceof AssertionError || (isObError(error) && (error.kind === 'disk' || error.kind === 'bug'));
 
 /** Rebuilds an error that crossed a thread or a wire. Unknown codes (a newer peer) become `OBS_PEER_ERROR`. */
 export function reviveError(json: { code: string; message: string; details?: ErrorDetails }): ObError {

@@ -3,8 +3,7 @@
  * any moment, its session is closed (which rolls back) and every count it held is given back.
  */
 import type { Socket } from 'node:net';
-import { AssertionError } from '../base/assert.ts';
-import { isObError, ObError } from '../base/errors.ts';
+import { isFatal, isObError, ObError } from '../base/errors.ts';
 import { loginBytesMax, loginTimeoutMs } from '../base/limits.ts';
 import type { MonoMs } from '../base/scalars.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -234,7 +233,7 @@ export class Connection {
   }
 
   #note(error: unknown): void {
-    if (error instanceof AssertionError || isFatal(error)) this.#host.onFatal(error);
+    if (isFatal(error)) this.#host.onFatal(error);
     else if (!isObError(error)) this.#host.logger.error({ error, connection: this.id }, 'a statement failed');
   }
 
@@ -254,6 +253,3 @@ export class Connection {
     this.#host.closed(this);
   }
 }
-
-const isFatal = (error: unknown): boolean =>
-  isObError(error) && (error.kind === 'bug' || error.kind === 'disk');

@@ -4,8 +4,7 @@
  *
  * What fails ends it until it is begun again; a broken invariant or a failed disk is the process's end (S2, S3).
  */
-import { AssertionError } from '../base/assert.ts';
-import { isObError } from '../base/errors.ts';
+import { isFatal } from '../base/errors.ts';
 import type { LogReader, LogTailReader } from '../base/log-access.ts';
 import type { Lsn } from '../base/scalars.ts';
 import type { Clock } from '../platform/clock.ts';
@@ -120,10 +119,7 @@ export class FollowerApply implements LocalApply {
 
   #failed(error: unknown): void {
     const { logger, onFailed, onFatal } = this.#options;
-    const isFatal =
-      error instanceof AssertionError ||
-      (isObError(error) && (error.kind === 'disk' || error.kind === 'bug'));
-    if (isFatal) {
+    if (isFatal(error)) {
       onFatal(error);
       return;
     }

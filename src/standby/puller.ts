@@ -4,8 +4,8 @@
  *
  * One raw write at a time; this replica applies its log by itself, beside it. Never decides anything itself.
  */
-import { AssertionError, must, unreachable } from '../base/assert.ts';
-import { isObError, ObError } from '../base/errors.ts';
+import { must, unreachable } from '../base/assert.ts';
+import { isFatal, ObError } from '../base/errors.ts';
 import { catchUpWaitersMax } from '../base/limits.ts';
 import type { LogChunk, LogPosition, LogRawWriter, LogReader, LogTailReader } from '../base/log-access.ts';
 import { type Lsn, type RoleEpoch, type Scn } from '../base/scalars.ts';
@@ -393,9 +393,7 @@ export class StandbyPuller {
 
   /** Hands a fatal error on; true if it was one. */
   #isFatal(error: unknown): boolean {
-    const fatal =
-      error instanceof AssertionError ||
-      (isObError(error) && (error.kind === 'disk' || error.kind === 'bug'));
+    const fatal = isFatal(error);
     if (fatal) this.#options.onFatal(error);
     return fatal;
   }

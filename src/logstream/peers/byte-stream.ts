@@ -5,14 +5,14 @@
  *
  * Must never: wait without end for the other side, which may hang while its connection shows signs of life.
  */
-import { ObError } from '../../base/errors.ts';
+import { isFatal, ObError } from '../../base/errors.ts';
 import { nodeCreditBytes, nodeJsonBytesMax, nodePieceBytes, nodeStreamStillMs } from '../../base/limits.ts';
 import type { NodeBatch, NodeMessage, NodeMessageOf } from '../../codec/node-message.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { NodeChannel } from './node-channel.ts';
 import type { NodePeer, NodePorts } from './node-ports.ts';
 import type { HandlerTable, RequestOrigin } from './requests.ts';
-import { errorOfNode, isFatalHere, toldError } from './told-error.ts';
+import { errorOfNode, toldError } from './told-error.ts';
 
 export type StreamItem =
   | { readonly kind: 'bytes'; readonly bytes: Uint8Array }
@@ -244,7 +244,7 @@ export function serveStream(
       await handler(message.body, { nodeId: peer.node, address: peer.address }, target);
       channel.send({ kind: 'end' });
     } catch (error) {
-      if (isFatalHere(error)) ports.onFatal(error);
+      if (isFatal(error)) ports.onFatal(error);
       channel.send({ kind: 'failure', id: 0, error: toldError(error, ports.identity().node) });
     } finally {
       // The reader closes when it has the end: closing here could throw away what it has not read yet.

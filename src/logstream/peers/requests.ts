@@ -3,14 +3,14 @@
  * the last two say that it may have been done (OBS_NODE_TIMEOUT, OBS_NODE_LOST).
  */
 import { assert } from '../../base/assert.ts';
-import { ObError } from '../../base/errors.ts';
+import { isFatal, ObError } from '../../base/errors.ts';
 import { nodeJsonBytesMax, nodeRequestMsDefault, nodeRequestsMax } from '../../base/limits.ts';
 import type { NodeId } from '../../base/scalars.ts';
 import { isOpName, type NodeBatch, type NodeMessage, type NodeMessageOf } from '../../codec/node-message.ts';
 import type { Timer } from '../../platform/clock.ts';
 import type { NodeChannel } from './node-channel.ts';
 import type { NodePeer, NodePorts } from './node-ports.ts';
-import { errorOfNode, isFatalHere, toldError } from './told-error.ts';
+import { errorOfNode, toldError } from './told-error.ts';
 
 export interface RequestOptions {
   /** for the whole of it, however much progress it tells of */
@@ -173,7 +173,7 @@ export class Requests {
         throw tooLarge(`the answer to '${op}'`);
       }
     } catch (error) {
-      if (isFatalHere(error)) this.#ports.onFatal(error);
+      if (isFatal(error)) this.#ports.onFatal(error);
       channel.send({ kind: 'failure', id, error: toldError(error, this.#ports.identity().node) });
     } finally {
       done = true;

@@ -2,7 +2,6 @@
  * Errors as they cross the wire: code, text and plain details. Another node's failed disk and its bugs are its own: here
  * they are only a node that cannot do it.
  */
-import { AssertionError } from '../../base/assert.ts';
 import { isObError, ObError, reviveError } from '../../base/errors.ts';
 import type { NodeId } from '../../base/scalars.ts';
 import type { ToldError } from '../../codec/node-message.ts';
@@ -30,7 +29,3 @@ export function errorOfNode(told: ToldError, node: NodeId): ObError {
   if (error.kind !== 'disk' && error.kind !== 'bug') return error;
   return new ObError('OBS_NODE_FAILED', { node, why: `${told.code}: ${told.message}` });
 }
-
-/** A failure of this process itself, which nobody may be spared from. */
-export const isFatalHere = (error: unknown): boolean =>
-  error instanceof AssertionError || (isObError(error) && (error.kind === 'disk' || error.kind === 'bug'));

@@ -4,7 +4,7 @@
  * Before a login a peer costs one connection of a bounded number, small frames, and a bounded time; nothing it says is
  * acted on. Whoever knows of a newer role epoch is believed only after the login, and the tenant is told (W6).
  */
-import { ObError } from '../../base/errors.ts';
+import { isFatal, ObError } from '../../base/errors.ts';
 import {
   followerHoldBytesDefault,
   peerConnectionsMax,
@@ -23,7 +23,7 @@ import { FollowerRegistry } from './follower-registry.ts';
 import { acceptProof, agreeVersion, decoyVerifier } from './handshake.ts';
 import { PeerChannel } from './peer-channel.ts';
 import type { FollowerView, PeerDirectory, PeerIdentity, PeerTenant } from './peer-tenant.ts';
-import { isFatal, ServerSession } from './server-session.ts';
+import { ServerSession } from './server-session.ts';
 
 export interface LogServerOptions {
   readonly net: Net;

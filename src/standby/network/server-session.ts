@@ -2,8 +2,7 @@
  * One logged-in peer at the server: answers what it is asked, streams log and snapshots to it. One subscription or snapshot
  * a connection; requests beyond the bound are refused. A peer that knows of a newer role epoch gets no log.
  */
-import { AssertionError } from '../../base/assert.ts';
-import { isObError, ObError } from '../../base/errors.ts';
+import { isFatal, ObError } from '../../base/errors.ts';
 import { peerControlBytesMax, peerIdleMs, peerRequestsMax, peerSilenceMs } from '../../base/limits.ts';
 import type { LogReader, LogTailReader } from '../../base/log-access.ts';
 import { lsn } from '../../base/scalars.ts';
@@ -29,10 +28,6 @@ export interface ServerSessionOptions {
   readonly enterSnapshot: () => () => void;
   readonly onFatal: (error: unknown) => void;
 }
-
-/** Not a peer's business alone: the process must end. */
-export const isFatal = (error: unknown): boolean =>
-  error instanceof AssertionError || (isObError(error) && (error.kind === 'bug' || error.kind === 'disk'));
 
 export class ServerSession implements FollowerSession {
   readonly #options: ServerSessionOptions;
