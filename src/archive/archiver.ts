@@ -5,7 +5,7 @@
  * A crash needs no clean-up here: what no manifest names is an orphan, and the next archiver continues from the chain.
  */
 import { AssertionError, assert, must, unreachable } from '../base/assert.ts';
-import { ObError } from '../base/errors.ts';
+import { isSurvivable, ObError } from '../base/errors.ts';
 import { archiverNoticeMs, idleArchiveMsDefault, optionalHoldBytesDefault } from '../base/limits.ts';
 import type { LogChunk, LogHold, LogPosition, LogReader } from '../base/log-access.ts';
 import { type Lsn, lsn, type RoleEpoch, type Scn, scn } from '../base/scalars.ts';
@@ -343,7 +343,7 @@ export class Archiver {
         this.#step({ kind: 'done', generation, result });
       },
       (error: unknown) => {
-        if (error instanceof ObError && error.kind !== 'bug' && error.kind !== 'disk') {
+        if (isSurvivable(error)) {
           const failure = { kind: error.kind, message: error.message };
           this.#step({ kind: 'done', generation, result: { kind: 'failed', failure } });
           return;

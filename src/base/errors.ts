@@ -81,6 +81,13 @@ export const isObError = (error: unknown, code?: ErrorCode): error is ObError =>
 export const isFatal = (error: unknown): boolean =>
   error instanceof AssertionError || (isObError(error) && (error.kind === 'disk' || error.kind === 'bug'));
 
+/**
+ * A failure with a name, over which no process ends: it is told, or met by another try. An error that is none of the catalogue's is
+ * neither this nor fatal; whoever may not go on after what nobody foresaw asks this way.
+ */
+export const isSurvivable = (error: unknown): error is ObError =>
+  isObError(error) && error.kind !== 'disk' && error.kind !== 'bug';
+
 /** Rebuilds an error that crossed a thread or a wire. Unknown codes (a newer peer) become `OBS_PEER_ERROR`. */
 export function reviveError(json: { code: string; message: string; details?: ErrorDetails }): ObError {
   if (Object.hasOwn(catalogue, json.code)) return new ObError(json.code as ErrorCode, json.details ?? {});

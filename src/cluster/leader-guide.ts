@@ -4,7 +4,7 @@
  * replica leads and they come here, and whether it serves as primary, which says that its restart check is done.
  */
 import { z } from 'zod';
-import { isObError, ObError } from '../base/errors.ts';
+import { isSurvivable, ObError } from '../base/errors.ts';
 import { followerHoldMs, guideMs, guideRetryMs, recycleAtShare, refuseAtShare } from '../base/limits.ts';
 import type { LogHold } from '../base/log-access.ts';
 import {
@@ -149,7 +149,7 @@ export class LeaderGuide {
       onTold(told.data, asked);
     } catch (error) {
       // It leads no more, or not yet, or is gone: whoever leads is asked soon.
-      if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') throw error;
+      if (!isSurvivable(error)) throw error;
     }
   }
 

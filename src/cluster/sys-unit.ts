@@ -4,7 +4,7 @@
  * It is primary wherever it leads and has no role that changes. Its tables are open before anybody is told that it leads,
  * and close after everybody was told that it does not.
  */
-import { isObError } from '../base/errors.ts';
+import { isSurvivable } from '../base/errors.ts';
 import { leadRetryMs } from '../base/limits.ts';
 import type { TenantEngine } from '../tenant/engine.ts';
 import type { LeaderTerm } from './leader-term.ts';
@@ -104,7 +104,7 @@ class SysLeadership implements Leadership {
       try {
         this.#work = await work({ engine: replica.engine, store: this.store, epoch });
       } catch (error) {
-        if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') throw error;
+        if (!isSurvivable(error)) throw error;
         if (this.#term.over) return;
         host.logger.warn({ code: error.code, error: error.message }, 'the root service is begun again');
         const pause = new Promise<void>(resolve => host.clock.after(leadRetryMs, resolve));

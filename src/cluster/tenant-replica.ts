@@ -6,7 +6,7 @@
  * runs in one line, one step at a time, and towards what the log says by then: terms that came and went are passed over.
  * What must hold at once is done at once: an engine whose term ended appends nothing more. Decides no roles.
  */
-import { isObError, ObError } from '../base/errors.ts';
+import { isObError, isSurvivable, ObError } from '../base/errors.ts';
 import {
   admitPollMs,
   admitWaitMs,
@@ -395,7 +395,7 @@ export class TenantReplica {
     try {
       await this.#stepUp(term);
     } catch (error) {
-      if (!isObError(error) || error.kind === 'disk' || error.kind === 'bug') throw error;
+      if (!isSurvivable(error)) throw error;
       if (term.over) return;
       const isPassing = ['unavailable', 'not-leader', 'unknown'].includes(error.kind);
       this.#problem = error;
@@ -450,8 +450,7 @@ export class TenantReplica {
           if (this.#cut !== null) return;
           log.advanceBase(position.lsn).catch((error: unknown) => {
             // A stream that is closing does not recycle any more.
-            if (!(error instanceof ObError) || error.kind === 'disk' || error.kind === 'bug')
-              host.onFatal(error);
+            if (!isSurvivable(error)) host.onFatal(error);
           });
         },
       });
@@ -493,7 +492,7 @@ export class TenantReplica {
       await this.#openEngine();
       this.#problem = null;
     } catch (error) {
-      if (!isObError(error) || error.kind === 'disk' || error.kind === 'bug') throw error;
+      if (!isSurvivable(error)) throw error;
       const { host } = this.#options;
       if (this.#problem?.code !== error.code)
         host.logger.error(
@@ -537,7 +536,7 @@ export class TenantReplica {
         await this.log.transfer(member);
         return;
       } catch (error) {
-        if (!isObError(error) || error.kind === 'disk' || error.kind === 'bug') throw error;
+        if (!isSurvivable(error)) throw error;
       }
     }
   }
@@ -554,7 +553,7 @@ export class TenantReplica {
       this.#engineFrom = null;
       host.logger.info({ tenant: name, from: need.peer }, 'this replica was rebuilt');
     } catch (error) {
-      if (!isObError(error) || error.kind === 'disk' || error.kind === 'bug') throw error;
+      if (!isSurvivable(error)) throw error;
       // Begun, it is finished, with whoever has a copy: where nobody leads the log does not ask again, and this replica may be the
       // one whose vote is missing. Else the log asks again when it has to, naming who leads by then.
       if (!this.log.isBeingRebuilt) this.#need = null;

@@ -6,7 +6,7 @@
  * so that what a fence asks for last is what holds; refusing writes overtakes them all.
  */
 import { must } from '../base/assert.ts';
-import { ObError } from '../base/errors.ts';
+import { isSurvivable, ObError } from '../base/errors.ts';
 import type { CommandResult, RoleCommand } from './commands.ts';
 import { type ControlReply, decodeControlRequest } from './control-ops.ts';
 import { type Outcome, RoleCore, type RoleInput, type RoleOutput, type RoleView } from './core.ts';
@@ -151,7 +151,7 @@ export class RoleDriver {
     const settled = work.then(
       (value): Outcome<unknown> => ({ kind: 'ok', value }),
       (error: unknown): Outcome<unknown> => {
-        if (error instanceof ObError && error.kind !== 'disk' && error.kind !== 'bug') {
+        if (isSurvivable(error)) {
           return { kind: 'failed', error };
         }
         this.#fail(error);

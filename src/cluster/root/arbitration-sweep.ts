@@ -6,7 +6,7 @@
  * Must never call a tenant ENABLED before its leader's agreed record has the arbiter, nor DISABLED before it has none; must leave
  * a stream alone while a task changes its replicas.
  */
-import { isObError, ObError } from '../../base/errors.ts';
+import { isSurvivable, ObError } from '../../base/errors.ts';
 import { rootOrderMs } from '../../base/limits.ts';
 import type { NodeId, TenantId } from '../../base/scalars.ts';
 import type { StoredTenant } from '../sys-store.ts';
@@ -63,7 +63,7 @@ export class ArbitrationSweep {
       this.#busy.add(tenant.id);
       this.#step(tenant)
         .catch((error: unknown) => {
-          if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') options.onFatal(error);
+          if (!isSurvivable(error)) options.onFatal(error);
           else this.#details.set(tenant.id, error.message);
         })
         .finally(() => this.#busy.delete(tenant.id));

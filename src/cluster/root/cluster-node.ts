@@ -3,7 +3,7 @@
  * the root service while the sys tenant leads here. A server of its own is a cluster of one, by the same code.
  */
 import { z } from 'zod';
-import { isObError, ObError } from '../../base/errors.ts';
+import { isSurvivable, ObError } from '../../base/errors.ts';
 import { heartbeatMs, leaderDiskRoomBytes, rootCallMs } from '../../base/limits.ts';
 import type { NodeId, TenantId } from '../../base/scalars.ts';
 import type { Clock, Timer } from '../../platform/clock.ts';
@@ -237,7 +237,7 @@ export class ClusterNode {
       else this.#place();
       await this.#remember();
     } catch (error) {
-      if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') throw error;
+      if (!isSurvivable(error)) throw error;
       this.#problem = error.message;
     }
   }

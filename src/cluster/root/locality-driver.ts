@@ -1,6 +1,6 @@
 /** Runs one locality task: asks and orders what its core says, one thing at a time, until it is finished or this server leads the root service no more. */
 import { unreachable } from '../../base/assert.ts';
-import { isObError, type ObError } from '../../base/errors.ts';
+import { isSurvivable, type ObError } from '../../base/errors.ts';
 import { localityRetryMs } from '../../base/limits.ts';
 import { type MonoMs, monoMs } from '../../base/scalars.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -119,6 +119,6 @@ async function attempt(work: () => Promise<void>): Promise<ObError | null> {
 
 /** A broken invariant and a failed disk are thrown on: the process ends over them. */
 function mustBeKnown(error: unknown): ObError {
-  if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') throw error;
+  if (!isSurvivable(error)) throw error;
   return error;
 }

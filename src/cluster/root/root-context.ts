@@ -1,5 +1,5 @@
 /** What the parts of the root service share: its rows, who answers, the way to the servers, and how long it lasts. */
-import { isObError, ObError } from '../../base/errors.ts';
+import { isSurvivable, ObError } from '../../base/errors.ts';
 import { serverSilenceMs } from '../../base/limits.ts';
 import { type MonoMs, monoMs, type NodeId } from '../../base/scalars.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -103,7 +103,7 @@ export class RootContext {
     try {
       await work();
     } catch (error) {
-      if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') throw error;
+      if (!isSurvivable(error)) throw error;
       const { code, message } = error;
       this.options.logger.warn({ ...of, code, error: message }, 'the root service tries again');
     }

@@ -2,7 +2,7 @@
  * The root service, where the sys tenant leads: hears every server, keeps the rows of servers and replicas, runs the tasks that move replicas, and
  * carries out what operators ask. Begun with a leadership and ended with it; whatever it was doing is in its rows.
  */
-import { isObError, ObError } from '../../base/errors.ts';
+import { isSurvivable, ObError } from '../../base/errors.ts';
 import { readoptMs, rootTickMs, serverSilenceMs } from '../../base/limits.ts';
 import { type MonoMs, monoMs, type NodeId } from '../../base/scalars.ts';
 import type { Timer } from '../../platform/clock.ts';
@@ -118,7 +118,7 @@ export class RootService {
         await work();
       } catch (error) {
         // Whoever leads next, or the next look, does it.
-        if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') throw error;
+        if (!isSurvivable(error)) throw error;
         options.logger.warn({ code: error.code, error: error.message }, 'the root service tries again');
       }
     }
@@ -135,7 +135,7 @@ export class RootService {
       await this.arbitration.readopt();
       this.#arbiterProblem = null;
     } catch (error) {
-      if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') throw error;
+      if (!isSurvivable(error)) throw error;
       this.#arbiterProblem = error;
     }
   }

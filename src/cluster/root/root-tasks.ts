@@ -3,7 +3,7 @@
  *
  * Must never begin one while a server may live that was not heard yet: a task takes it for dead, chooses others, and leaves behind what is there.
  */
-import { isObError, ObError } from '../../base/errors.ts';
+import { isSurvivable, ObError } from '../../base/errors.ts';
 import { promoteLagBytesMax, rootCallMs, rootOrderMs } from '../../base/limits.ts';
 import type { NodeId, TenantId } from '../../base/scalars.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -102,7 +102,7 @@ export class RootTasks {
     };
     end().catch((error: unknown) => {
       // Led elsewhere by now, or not to be asked at this moment: whoever looks next sees what there is.
-      if (!isObError(error) || error.kind === 'bug' || error.kind === 'disk') onFatal(error);
+      if (!isSurvivable(error)) onFatal(error);
     });
     return driver;
   }
