@@ -122,13 +122,16 @@ export class Load {
     }
   }
 
-  /** What the machine of a node that holds the lease says, once it has what is committed now. */
+  /** What the machine of a leader says, once it has what is committed now, if it leads until then and holds the lease. */
   #read(node: GroupNode, life: Life): void {
     const key = this.#key();
     const { age } = this;
     const calledAt = this.#tick++;
+    const { role, proposalId } = life.log.state();
+    // Nobody else's committed end is what a reader must see, whoever leads by then.
+    if (role !== 'leader') return;
     node.whenApplied(life, () => {
-      if (node.life !== life || !life.log.holdsLease()) return;
+      if (node.life !== life || life.log.state().proposalId !== proposalId || !life.log.holdsLease()) return;
       // What it waited for was cut off meanwhile, and other log has come as far: it reads of another history than it asked.
       if (this.age !== age) return;
       const value = life.machine.read(key);
