@@ -234,7 +234,7 @@ export const groupMutants: readonly Mutant[] = [
       [
         'palf/leadership.ts',
         'if (this.#isStartAgreed && reached >= this.#start.lsn)',
-        'if (this.#isStartAgreed)',
+        'if (reached > 0)',
       ],
       [
         'palf/leadership.ts',
@@ -247,7 +247,7 @@ export const groupMutants: readonly Mutant[] = [
         'const isAccepted = this.#proposal > 0;',
       ],
     ],
-    seedsMax: 1_000,
+    seedsMax: 100,
     caughtBy: /L[1347]|L10/,
   },
   {
