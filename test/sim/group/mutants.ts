@@ -231,11 +231,7 @@ export const groupMutants: readonly Mutant[] = [
   {
     mistake: 'a leader commits the tail of an older proposal before its own start',
     changes: [
-      [
-        'palf/leadership.ts',
-        'if (this.#isStartAgreed && reached >= this.#start.lsn)',
-        'if (reached > 0)',
-      ],
+      ['palf/leadership.ts', 'if (this.#isStartAgreed && reached >= this.#start.lsn)', 'if (reached > 0)'],
       [
         'palf/leadership.ts',
         'return peer?.hasAccepted === true && !peer.isImpaired ? peer.flushed : 0;',
