@@ -4,7 +4,7 @@
  */
 import type { ConfigVersion } from '../../../../src/base/log-access.ts';
 import type { NodeId } from '../../../../src/base/scalars.ts';
-import { compareVersions } from '../../../../src/codec/config-record.ts';
+import { compareVersions, noVersion } from '../../../../src/codec/config-record.ts';
 import { votersOf } from '../../../../src/palf/quorum.ts';
 import { hold, type MakeInvariant } from './invariant.ts';
 import { newRecords } from './records.ts';
@@ -50,17 +50,23 @@ export const c3: MakeInvariant = world => {
           // A record that was agreed on is sent on with later barriers.
           barriers.set(name, Math.min(barriers.get(name) ?? message.barrier, message.barrier));
         }
-      for (const { node, self, view, before } of world.facts.steps) {
+      for (const { node, self, view, before, effects } of world.facts.steps) {
         if (before === undefined || before.config === view.config || view.role === 'leader') continue;
         const { proposalId, sequence } = view.config.version;
         const barrier = barriers.get(`${proposalId}.${sequence}`);
         if (barrier === undefined || compareVersions(view.config.version, before.config.version) <= 0)
           continue;
+        // A later flashback that is noted with the record cuts behind it, as it would with an image of its own: log that the
+        // record needed is still there, and about to go.
+        const cutApplied = node.platter.meta()?.cutApplied ?? noVersion;
+        const isCut =
+          compareVersions(cutApplied, view.config.version) > 0 &&
+          effects.some(effect => effect.kind === 'truncateLog' && effect.flashback);
+        const end = (isCut ? view.flushed : node.platter.end()).lsn;
         hold(
           'C3',
-          node.platter.end().lsn >= barrier || !view.config.members.includes(self),
-          () =>
-            `${self} took record ${proposalId}.${sequence} with log to ${node.platter.end().lsn}, its barrier is ${barrier}`,
+          end >= barrier || !view.config.members.includes(self),
+          () => `${self} took record ${proposalId}.${sequence} with log to ${end}, its barrier is ${barrier}`,
         );
       }
     },
