@@ -6,7 +6,7 @@ import { isObError } from '../../../src/base/errors.ts';
 import type { NodeId } from '../../../src/base/scalars.ts';
 import { codeOf } from '../../../src/platform/disk.ts';
 import type { SimRandom } from '../../support/sim/random.ts';
-import { Machine, saveImages } from './machine.ts';
+import { Machine, type MachineSnapshot, saveImages } from './machine.ts';
 import type { GroupNode, Life } from './node.ts';
 import type { GroupWorld } from './world.ts';
 
@@ -17,6 +17,8 @@ export class Rebuilds {
   readonly #underWay = new Set<Life>();
   /** those whose logs are no log any more until the copy is in place */
   readonly #replaced = new Set<Life>();
+  /** those who wait for a copy of this node's machine, by that node */
+  readonly #asked = new Map<GroupNode, Set<() => void>>();
 
   constructor(world: GroupWorld, random: SimRandom) {
     this.#world = world;
@@ -48,6 +50,13 @@ export class Rebuilds {
     );
   }
 
+  /** What its process was asked for is never answered: who asked hears that nobody is there any more. */
+  died(source: GroupNode): void {
+    const asked = this.#asked.get(source);
+    this.#asked.delete(source);
+    for (const hear of asked ?? []) hear();
+  }
+
   /** What was begun is finished, with whom the log named last. Else the log asks again, naming who leads by then. */
   #giveUp(node: GroupNode, life: Life): void {
     this.#world.loop.after(this.#random.between(5, 50), () => {
@@ -72,7 +81,7 @@ export class Rebuilds {
   async #run(node: GroupNode, life: Life, source: GroupNode): Promise<boolean> {
     if (source.life?.isRebuilding !== false || this.#world.net.isCut(source.id, node.id)) return false;
     const branch = this.#world.branchOf(source);
-    const snapshot = await source.snapshot();
+    const snapshot = await this.#snapshotOf(source);
     if (snapshot === undefined) return false;
     await new Promise<void>(resolve => this.#world.loop.after(this.#random.between(1, 30), resolve));
     if (node.life !== life) return false;
@@ -90,5 +99,19 @@ export class Rebuilds {
     node.platter.restart(snapshot.position);
     this.#world.setBranch(node, branch);
     return true;
+  }
+
+  /** Undefined: it has none to give, or its process died before it did. */
+  async #snapshotOf(source: GroupNode): Promise<MachineSnapshot | undefined> {
+    const { promise: gone, resolve } = Promise.withResolvers<undefined>();
+    const asked = this.#asked.get(source) ?? new Set();
+    this.#asked.set(source, asked);
+    const hear = () => resolve(undefined);
+    asked.add(hear);
+    try {
+      return await Promise.race([source.snapshot(), gone]);
+    } finally {
+      asked.delete(hear);
+    }
   }
 }

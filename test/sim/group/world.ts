@@ -409,6 +409,7 @@ export class GroupWorld implements NodeWatcher {
 
   died(node: GroupNode): void {
     this.counts.crashes += 1;
+    this.rebuilds.died(node);
     this.faults.restart(node);
   }
 
