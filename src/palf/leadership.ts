@@ -265,7 +265,8 @@ export class Leadership {
 
   /**
    * A replica that has what was committed a renewal ago, and keeps its word: needed as soon as it counts. Its log counts
-   * when it takes the record that makes it a member, with what that needs.
+   * when it takes the record that makes it a member, with what that needs. Durably: what had only arrived there goes with its
+   * process, and nothing tells that it did.
    */
   isCaughtUp(node: NodeId): boolean {
     const { self, now, settings, meta } = this.#replica;
@@ -274,7 +275,7 @@ export class Leadership {
     if (peer === undefined || peer.isImpaired || peer.grantedAt === undefined) return false;
     // Who is behind the base needs a copy of the database first, however short the log is.
     const needed = Math.max(meta.wanted.base.lsn, this.#committedAtTicks[1]);
-    return peer.received >= needed && now - peer.grantedAt < settings.leaseMs;
+    return peer.flushed >= needed && now - peer.grantedAt < settings.leaseMs;
   }
 
   get wakeAt(): MonoMs | undefined {

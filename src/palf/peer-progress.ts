@@ -13,7 +13,7 @@ export class PeerProgress {
   readonly node: NodeId;
   /** durable there, and the leader's log */
   flushed: Lsn = lsn(0);
-  /** arrived there, and the leader's log */
+  /** arrived there, and the leader's log; what of it was not durable may be lost since: nothing is decided by it */
   received: Lsn = lsn(0);
   /** it took a record of this leader's as a member: its log holds what the leader began with */
   hasAccepted = false;

@@ -237,6 +237,15 @@ export const arbitrationMutants: readonly Mutant[] = [
     caughtBy: /A5|C[35]/,
   },
   {
+    mistake: 'a replica is taken back for log that had only arrived there',
+    changes: [
+      ['palf/leadership.ts', 'return peer.flushed >= needed &&', 'return peer.received >= needed &&'],
+    ],
+    fromSeed: 7_175,
+    seedsMax: 20,
+    caughtBy: /A5/,
+  },
+  {
     mistake: 'commits are counted on the old list while a replica comes back',
     changes: [
       [

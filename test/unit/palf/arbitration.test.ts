@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { must } from '../../../src/base/assert.ts';
 import { scn } from '../../../src/base/scalars.ts';
 import { compareVersions } from '../../../src/codec/config-record.ts';
-import type { ConfigChange } from '../../../src/palf/inputs.ts';
+import type { ConfigChange, Verdict } from '../../../src/palf/inputs.ts';
 import { takeoverMsMax } from '../../../src/palf/settings.ts';
 import { PalfRig, type RigNode } from '../../support/palf-rig.ts';
 
@@ -50,6 +50,34 @@ test('a follower of two dies: after the timeout its leader commits alone, and to
   rig.settle(leader);
   rig.run(20_000);
   expect(shape(leader)).toBe('ab|');
+});
+
+test('what had only arrived at a replica that died since does not bring it back', () => {
+  let said: Verdict = 'unknown';
+  const rig = rigOf('ab').judge(({ core }) => (core === undefined ? 'dead' : said));
+  const leader = rig.elect();
+  const other = must(rig.followers(leader)[0], 'follower');
+  rig.commit(leader);
+  rig.settle(leader).crash(other);
+  rig.until(() => leader.view.governing.degraded.length === 1, 'a degraded replica');
+  rig.boot(other);
+  rig.until(() => other.view.config.degraded.length === 1, 'its record there');
+  other.isDiskStuck = true;
+  for (let count = 0; count < 10; count++) rig.commit(leader);
+  rig.until(() => other.view.maxLsn >= leader.view.committed.lsn, 'the log there').run(2_000);
+  rig.crash(other);
+  other.isDiskStuck = false;
+  rig.isCut = (_, to, { kind }) => to === other.id && kind === 'push';
+  rig.boot(other);
+  said = 'alive';
+  rig.run(timeoutMs);
+  expect(other.view.maxLsn).toBeLessThan(leader.view.committed.lsn);
+  expect(shape(leader)).toBe(`${leader.id}|${other.id}`);
+  rig.commit(leader);
+  rig.isCut = () => false;
+  rig.until(() => shape(leader) === 'ab|', 'an upgrade');
+  rig.commit(leader);
+  rig.settle(leader);
 });
 
 test('the leader of two dies: the other is elected and goes on alone in time, and keeps what was committed', () => {
