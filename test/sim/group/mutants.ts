@@ -447,6 +447,19 @@ export const groupMutants: readonly Mutant[] = [
     seedsMax: 50,
     caughtBy: /C4/,
   },
+  {
+    mistake: 'a member goes though those who stay do not have the log',
+    changes: [
+      [
+        'palf/leader-requests.ts',
+        'const isReady = hasLogQuorum(record, node => this.#leadership.isCaughtUp(node));',
+        'const isReady = hasLogQuorum(record, () => true);',
+      ],
+    ],
+    fromSeed: 75,
+    seedsMax: 50,
+    caughtBy: /C6/,
+  },
   // --- flashback ---
   {
     mistake: 'a replica that was away ignores the cut of a flashback',
