@@ -199,8 +199,8 @@ export class Operator {
       const spare = this.#world.nodes.find(node => !node.isGone && !replicasOf(config).includes(node.id));
       return spare === undefined ? undefined : { kind: 'add-learner', node: spare.id };
     }
-    // One of four that is lost is never degraded; a lost arbiter is replaced.
-    const isLoneLoss = members.some(isGone) && members.length === 4;
+    // One of four that is lost is never degraded; a lost arbiter is replaced. Two are, and without their arbiter the others would be too few.
+    const isLoneLoss = members.length === 4 && members.filter(isGone).length === 1;
     if (degraded.length === 0 && (isGone(arbiter) || isLoneLoss))
       return { kind: 'remove-arbiter', node: arbiter };
     return undefined;
