@@ -31,7 +31,7 @@ const image: ArbiterImage = {
   promised: proposalId(1_235),
   leaseMs: 1_200,
   config: record,
-  basis: { start: record.sealed, barrier: record.sealed.lsn },
+  basis: { start: record.sealed, barrier: record.sealed.lsn, since: record.version },
 };
 
 test('an image comes back as it was, and of 4F and an R replica it takes little more than 1 KiB', () => {
@@ -44,6 +44,8 @@ test('an image comes back as it was, and of 4F and an R replica it takes little 
 
 test('an image that was written before the log of a record was kept has none, and before leases were the longest there is', () => {
   expect(decodeArbiterImage(changed({ basis: undefined }))).toEqual({ ...image, basis: null });
+  const { since: _, ...before } = image.basis ?? { since: record.version };
+  expect(decodeArbiterImage(changed({ basis: before }))).toEqual(image);
   expect(decodeArbiterImage(changed({ leaseMs: undefined }))).toEqual({ ...image, leaseMs: 4_000 });
 });
 

@@ -8,7 +8,7 @@
  */
 import { assert } from '../base/assert.ts';
 import { arbiterImageBytesMax, leaseMsMax } from '../base/limits.ts';
-import type { LogPosition } from '../base/log-access.ts';
+import type { ConfigVersion, LogPosition } from '../base/log-access.ts';
 import { type Lsn, lsn, type NodeId, type ProposalId, proposalId } from '../base/scalars.ts';
 import {
   type ConfigRecord,
@@ -18,6 +18,7 @@ import {
   reviveObject,
   revivePosition,
   reviveRecord,
+  reviveVersion,
   reviveWhole,
 } from './config-record.ts';
 
@@ -39,6 +40,8 @@ interface RecordBasis {
   readonly start: LogPosition;
   /** and up to where it must go on as that leader's */
   readonly barrier: Lsn;
+  /** of the records that the arbiter took up to this one, the first of those in a row with the same voters and degraded replicas */
+  readonly since: ConfigVersion;
 }
 
 export interface ArbiterImageProblem {
@@ -65,14 +68,15 @@ export function decodeArbiterImage(bytes: Uint8Array): ArbiterImage | ArbiterIma
   try {
     need(bytes.length <= arbiterImageBytesMax, 'it keeps to its size limit');
     const raw = reviveObject(JSON.parse(utf8.decode(bytes)));
+    const config = raw['config'] === null ? null : reviveRecord(raw['config']);
     return {
       self: reviveNode(raw['self']),
       promised: proposalId(reviveWhole(raw['promised'])),
       // Journals of earlier versions do not say it.
       leaseMs: raw['leaseMs'] === undefined ? leaseMsMax : reviveWhole(raw['leaseMs']),
-      config: raw['config'] === null ? null : reviveRecord(raw['config']),
+      config,
       // Journals of earlier versions do not have it.
-      basis: (raw['basis'] ?? null) === null ? null : reviveBasis(raw['basis']),
+      basis: config === null || (raw['basis'] ?? null) === null ? null : reviveBasis(raw['basis'], config),
     };
   } catch (error) {
     if (error instanceof Malformed || error instanceof SyntaxError)
@@ -81,9 +85,14 @@ export function decodeArbiterImage(bytes: Uint8Array): ArbiterImage | ArbiterIma
   }
 }
 
-function reviveBasis(value: unknown): RecordBasis {
+function reviveBasis(value: unknown, { version }: ConfigRecord): RecordBasis {
   const raw = reviveObject(value);
-  return { start: revivePosition(raw['start']), barrier: lsn(reviveWhole(raw['barrier'])) };
+  return {
+    start: revivePosition(raw['start']),
+    barrier: lsn(reviveWhole(raw['barrier'])),
+    // Journals of earlier versions do not say it: what was before is not known.
+    since: raw['since'] === undefined ? version : reviveVersion(raw['since']),
+  };
 }
 
 const utf8 = new TextDecoder('utf-8');

@@ -73,6 +73,13 @@ export function need(condition: boolean, what: string): asserts condition {
   if (!condition) throw new Malformed(what);
 }
 
+/** Whether two records have the same voters, and the same replicas degraded. */
+export const haveSameVoters = (a: ConfigRecord, b: ConfigRecord): boolean =>
+  a.arbiter === b.arbiter && sameNodes(a.members, b.members) && sameNodes(a.degraded, b.degraded);
+
+const sameNodes = (a: readonly NodeId[], b: readonly NodeId[]): boolean =>
+  a.length === b.length && a.every(node => b.includes(node));
+
 /** The F replicas that a locality counts. */
 export const fullReplicasOf = (record: Pick<ConfigRecord, 'members' | 'degraded'>): readonly NodeId[] => [
   ...record.members,

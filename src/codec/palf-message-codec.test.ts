@@ -128,7 +128,14 @@ const message: fc.Arbitrary<PalfMessage> = fc.oneof(
     base: position,
   }),
   fc.record({ kind: fc.constant('config'), proposal, record, start: position, barrier: whole.map(lsn) }),
-  fc.record({ kind: fc.constant('record'), proposal, record, start: position, barrier: whole.map(lsn) }),
+  fc.record({
+    kind: fc.constant('record'),
+    proposal,
+    record,
+    start: position,
+    barrier: whole.map(lsn),
+    since: version,
+  }),
   fc.record({ kind: fc.constant('config-ack'), proposal, version, ...health }),
 );
 

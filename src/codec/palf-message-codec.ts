@@ -158,7 +158,7 @@ const layouts = {
   config: { proposal, start: position, barrier: place },
   'config-ack': { proposal, version, ...health },
   parted: { proposal, at: position, base: position },
-  record: { proposal, start: position, barrier: place },
+  record: { proposal, start: position, barrier: place, since: version },
 } as const satisfies Record<PalfMessage['kind'], Record<string, unknown>>;
 
 type Fields = readonly (readonly [string, FieldType<unknown>])[];

@@ -156,13 +156,17 @@ export type PalfMessage =
       readonly start: LogPosition;
       readonly barrier: Lsn;
     }
-  /** an arbiter's, to a member of it whose own record is older: what it was told with `config`, whose sender may be gone */
+  /**
+   * An arbiter's, to a member of it whose own record is older: what it was told with `config`, whose sender may be gone. `since`: the
+   * first of the records in a row up to this one that the arbiter took, and that all have its voters and degraded replicas.
+   */
   | {
       readonly kind: 'record';
       readonly proposal: ProposalId;
       readonly record: ConfigRecord;
       readonly start: LogPosition;
       readonly barrier: Lsn;
+      readonly since: ConfigVersion;
     }
   /** durable: this record is held, and the log holds its barrier */
   | ({

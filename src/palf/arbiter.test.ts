@@ -188,6 +188,24 @@ test('who is a member of its record and has an older one is told of it, when it 
   expect(rig.hear('a', canvass([5, 1])).said).toEqual(['a oppose 5']);
 });
 
+test('it knows since when its records have had the same voters and degraded replicas', () => {
+  const rig = new Rig();
+  const [a, b] = [nodeId('a'), nodeId('b')];
+  const take = (version: readonly [number, number], changes: Partial<ConfigRecord> = {}) =>
+    Object.values(
+      rig.hear('a', config(version[0], recordOf(version, changes))).writeAll().image.basis?.since ?? {},
+    );
+  expect(take([1, 2])).toEqual([1, 2]);
+  expect(take([2, 3], { accessMode: 'RAW_WRITE', learners: [nodeId('c')] })).toEqual([1, 2]);
+  rig.restart();
+  expect(take([3, 4], { members: [b, a] })).toEqual([1, 2]);
+  expect(take([3, 5], { members: [a], degraded: [b] })).toEqual([3, 5]);
+  expect(take([4, 6], { members: [a], degraded: [b] })).toEqual([3, 5]);
+  expect(take([4, 7])).toEqual([4, 7]);
+  expect(take([4, 8], { arbiter: null })).toEqual([4, 8]);
+  expect(take([4, 9])).toEqual([4, 9]);
+});
+
 test('a record is acknowledged when it is durable, older ones and those of deposed leaders are not taken', () => {
   const rig = new Rig();
   rig.hear('a', config(2, recordOf([2, 2])));

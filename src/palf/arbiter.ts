@@ -13,10 +13,10 @@
  * log (A1); take an older record, or one of a lower proposal than it promised (C1).
  */
 import { assert } from '../base/assert.ts';
-import type { LogPosition } from '../base/log-access.ts';
+import type { ConfigVersion, LogPosition } from '../base/log-access.ts';
 import { lsn, type MonoMs, monoMs, type NodeId, type ProposalId, scn } from '../base/scalars.ts';
 import type { ArbiterImage } from '../codec/arbiter-image.ts';
-import { compareVersions, noVersion } from '../codec/config-record.ts';
+import { compareVersions, type ConfigRecord, haveSameVoters, noVersion } from '../codec/config-record.ts';
 import type { LogHealth, PalfMessage, PalfMessageOf } from '../codec/palf-message.ts';
 import type { PalfSend } from './effects.ts';
 import { LeasePromise, LongestWord } from './lease.ts';
@@ -203,14 +203,24 @@ export class ArbiterCore {
     if (!this.#follow(from, proposal)) return;
     const order = compareVersions(record.version, this.#version);
     if (order < 0) return;
-    if (order > 0) this.#wanted = { ...this.#wanted, config: record, basis: { start, barrier } };
+    if (order > 0) {
+      const basis = { start, barrier, since: this.#sinceOf(record) };
+      this.#wanted = { ...this.#wanted, config: record, basis };
+    }
     this.#thenSend(from, { kind: 'config-ack', proposal, version: record.version, ...health });
+  }
+
+  /** The first of the records in a row, up to this one, that were taken here and have its voters. */
+  #sinceOf(record: ConfigRecord): ConfigVersion {
+    const { config, basis } = this.#wanted;
+    const goesOn = config !== null && basis !== null && haveSameVoters(config, record);
+    return goesOn ? basis.since : record.version;
   }
 
   /**
    * Who made the record that is held here may have died before it reached anybody else: a member of it that does not have it
    * would never get this vote. It is told of it as that leader would have told it, late, and takes it only with the log that
-   * it needs. What is not durable here is not told: nobody else might ever have it again.
+   * it needs, or where it can tell that nothing that was committed depends on that. What is not durable here is not told: nobody else might ever have it again.
    */
   #handRecord(to: NodeId): void {
     const { config, basis, promised } = this.#durable;

@@ -302,7 +302,7 @@ test('log that is cut off as a record of the arbiter is taken is not committed f
   feed({
     kind: 'message',
     from: arbiter,
-    message: { kind: 'record', proposal: proposalId(5), record, start, barrier: lsn(0) },
+    message: { kind: 'record', proposal: proposalId(5), record, start, barrier: lsn(0), since: version },
   });
   // The image with the record is not durable yet, and the log is not cut.
   expect(core.view().maxLsn).toBe(200);

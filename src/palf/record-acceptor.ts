@@ -16,8 +16,8 @@
  * Keeps C1, C3, C5, M2, and L7 except where a flashback says otherwise.
  */
 import type { ConfigVersion, LogPosition } from '../base/log-access.ts';
-import { type Lsn, type MonoMs, monoMs, type NodeId, type ProposalId } from '../base/scalars.ts';
-import { type ConfigRecord, compareVersions, replicasOf } from '../codec/config-record.ts';
+import { type MonoMs, monoMs, type NodeId, type ProposalId } from '../base/scalars.ts';
+import { type ConfigRecord, compareVersions, haveSameVoters, replicasOf } from '../codec/config-record.ts';
 import type { PalfMessageOf } from '../codec/palf-message.ts';
 import { lastCutVersion, missedCut } from './flashback-cuts.ts';
 import type { Receiver } from './receiver.ts';
@@ -53,26 +53,29 @@ export class RecordAcceptor {
 
   /**
    * Whether a record that an arbiter holds is one for this replica to take. It is taken as it would have been from its leader:
-   * that this comes late, and by another way, makes no difference to anybody.
+   * that this comes late, and by another way, makes no difference to anybody; or for what it says alone.
    */
-  mayTakeRecord(from: NodeId, { record, start, barrier }: PalfMessageOf<'record'>): boolean {
+  mayTakeRecord(from: NodeId, message: PalfMessageOf<'record'>): boolean {
+    const { record } = message;
     const { meta, cutter, isClosing, self } = this.#replica;
     if (cutter.isBusy || isClosing || meta.wanted.impaired !== null || record.arbiter !== from) return false;
     if (compareVersions(record.version, meta.wanted.config.version) <= 0) return false;
     // A flashback is made with its leader's word alone.
     if (!record.members.includes(self) || missedCut(record, meta.wanted.cutApplied) !== null) return false;
-    return this.#holdsBasis(record.version.proposalId, start, barrier);
+    return this.#holdsBasis(message) || this.#missesNothing(message);
   }
 
   /**
    * Nothing is acknowledged: so nothing counts for the record's leader that did not before, even where a higher proposal was
    * promised meanwhile. What did not come from that leader and lies behind its start goes, as always: who
-   * has a leader's record has a beginning of that leader's log, which candidates rely on.
+   * has a leader's record has a beginning of that leader's log, which candidates rely on. Without that beginning the record is taken, and its
+   * leader's log is not: what this replica accepted stays what it was.
    */
-  takeRecord({ record, start }: PalfMessageOf<'record'>): void {
+  takeRecord(message: PalfMessageOf<'record'>): void {
     const { log, meta } = this.#replica;
+    const { record, start } = message;
     const { proposalId: proposal } = record.version;
-    const isNewLeader = meta.wanted.accepted < proposal;
+    const isNewLeader = meta.wanted.accepted < proposal && this.#holdsBasis(message);
     const decide = () => {
       meta.change({
         config: record,
@@ -86,9 +89,22 @@ export class RecordAcceptor {
     else decide();
   }
 
+  /**
+   * Whether nothing that was committed can be missing here, though this replica lacks the log that the record's maker began with: what nobody
+   * else holds of that is abandoned as any other tail. By a list of two nothing is committed without both, and one of other voters
+   * that is agreed on without this replica is taken by the arbiter; it took none since a record that is no newer than the own. (Of more members
+   * it does not follow: some of them may agree without this replica and the arbiter, commit, and come back to the list they had.)
+   */
+  #missesNothing({ record, since }: PalfMessageOf<'record'>): boolean {
+    const { config } = this.#replica;
+    const isSame = record.members.length <= 2 && haveSameVoters(record, config);
+    return isSame && compareVersions(since, config.version) <= 0;
+  }
+
   /** The durable log is that of the proposal's leader up to its start and the barrier. */
-  #holdsBasis(proposal: ProposalId, start: LogPosition, barrier: Lsn): boolean {
+  #holdsBasis({ record, start, barrier }: PalfMessageOf<'record'>): boolean {
     const { log, meta } = this.#replica;
+    const { proposalId: proposal } = record.version;
     const { committed, flushed } = log;
     const shared = meta.durable.accepted === proposal ? flushed : committed;
     const needed = Math.max(start.lsn, barrier);

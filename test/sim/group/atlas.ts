@@ -4,7 +4,7 @@
  * member of any majority of the members, and so everything that was committed.
  */
 import type { NodeId, Scn } from '../../../src/base/scalars.ts';
-import { compareVersions, noVersion } from '../../../src/codec/config-record.ts';
+import { compareVersions, haveSameVoters, noVersion } from '../../../src/codec/config-record.ts';
 import { missedCut } from '../../../src/palf/flashback-cuts.ts';
 import type { GroupNode } from './node.ts';
 import type { GroupWorld } from './world.ts';
@@ -40,7 +40,13 @@ function hasHeir(world: GroupWorld, without: NodeId): boolean {
     const { platter } = world.node(id);
     // Nobody takes the record of a flashback that it has not made from anybody but its leader.
     const cutApplied = platter.meta()?.cutApplied ?? noVersion;
-    return platter.end().lsn >= needed && missedCut(config, cutApplied) === null;
+    if (missedCut(config, cutApplied) !== null) return false;
+    // One of two, without whom nothing was committed since.
+    const missesNothing =
+      record !== undefined && config.members.length <= 2 && haveSameVoters(record, config);
+    return (
+      (missesNothing && compareVersions(basis.since, record.version) <= 0) || platter.end().lsn >= needed
+    );
   });
 }
 

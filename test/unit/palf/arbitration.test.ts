@@ -360,6 +360,34 @@ test('a leader whose first record reached its arbiter alone dies: the other is e
   rig.settle(other);
 });
 
+test('a leader whose first record reached its arbiter alone is lost, with log that nobody else has: the other is elected', () => {
+  const rig = seeing(rigOf('ab'));
+  const leader = rig.elect();
+  const other = must(rig.followers(leader)[0], 'follower');
+  const end = rig.commit(leader);
+  rig.settle(leader);
+  rig.isCut = (from, _, message) => from === leader.id && message.kind === 'push';
+  rig.propose(leader, 'a tail');
+  rig.run(100);
+  beginsUnheard(rig, leader, name => name === other.id);
+  const { accepted } = other.meta;
+  expect(leader.end.lsn).toBeGreaterThan(other.end.lsn);
+  rig.crash(leader);
+  rig.isCut = () => false;
+  const isTold = () => other.meta.config.version.proposalId === leader.meta.config.version.proposalId;
+  rig.until(isTold, 'the record of the arbiter');
+  // The record is taken, and its leader's log is not.
+  expect(other.meta.accepted).toBe(accepted);
+  rig.elect(leader);
+  rig.commit(other, 'something else');
+  expect(other.view.committed.lsn).toBeGreaterThan(end.lsn);
+  // The rig fails if anybody calls two things committed at one place.
+  rig.boot(leader);
+  rig.until(() => shape(other) === 'ab|', 'an upgrade');
+  rig.commit(other);
+  rig.settle(other);
+});
+
 test('a record that an arbiter alone holds is not taken without the log that it needs', () => {
   const rig = seeing(rigOf('ab'));
   const leader = rig.elect();
@@ -387,7 +415,11 @@ test('a record that an arbiter alone holds is not taken without the log that it 
       degraded: [],
       version: { ...taken.version, sequence: taken.version.sequence + 1 },
     },
-    basis: { start: leader.meta.base, barrier: leader.view.committed.lsn },
+    basis: {
+      start: leader.meta.base,
+      barrier: leader.view.committed.lsn,
+      since: { ...taken.version, sequence: taken.version.sequence + 1 },
+    },
   };
   rig.crashArbiter();
   rig.crash(leader);
