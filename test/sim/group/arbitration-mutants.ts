@@ -185,8 +185,13 @@ export const arbitrationMutants: readonly Mutant[] = [
     changes: [
       [
         'palf/record-acceptor.ts',
-        'return this.#holdsBasis(record.version.proposalId, start, barrier);',
-        'return this.#holdsBasis(record.version.proposalId, start, barrier) || start.lsn >= 0;',
+        'return this.#holdsBasis(message) || this.#missesNothing(message);',
+        'return this.#holdsBasis(message) || message.start.lsn >= 0;',
+      ],
+      [
+        'palf/record-acceptor.ts',
+        'meta.wanted.accepted < proposal && this.#holdsBasis(message);',
+        'meta.wanted.accepted < proposal;',
       ],
     ],
     seedsMax: 500,
