@@ -207,13 +207,14 @@ export class RoutedOperations implements ServerOperations {
   }
   async serverEvents(): Promise<readonly ServerEventInfo[]> {
     const all: ServerEventInfo[] = [];
-    for (let after = 0; ; ) {
+    for (let after = 0; all.length < serverEventsMax; ) {
       const events = await this.#atRoot('serverEvents', [after], silent);
       all.push(...events);
       const last = events.at(-1);
-      if (last === undefined || events.length < serverEventsReportMax) return all.slice(-serverEventsMax);
+      if (last === undefined || events.length < serverEventsReportMax) break;
       after = last.id;
     }
+    return all;
   }
   async arbitration(): Promise<ArbitrationInfo> {
     const { calls } = this.#options;
